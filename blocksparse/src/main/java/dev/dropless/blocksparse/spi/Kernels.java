@@ -1,0 +1,67 @@
+package dev.dropless.blocksparse.spi;
+
+import dev.dropless.topology.TaskRunner;
+
+/**
+ * An opened back end. Safe for use by several threads at once, as long as no two calls write the same matrix; results are identical, bit
+ * for bit, for any number of threads and from run to run.
+ *
+ * <p>Operands of one call may have different element types: they are converted when read, products accumulate in {@link #accumulation}, and the
+ * result is rounded once when written. Operands must lie in {@code memory().space()}, and outputs must not overlap inputs unless an operation says so.
+ * NaN and infinities in one row, block or expert reach only the results that depend on it.
+ */
+public interface Kernels extends AutoCloseable {
+
+    /**
+     * Returns the back end these kernels belong to.
+     *
+     * @return the name
+     */
+    String name();
+
+    /**
+     * Says what was chosen, for people: tier, instruction set, device, threads.
+     *
+     * @return one line
+     */
+    String description();
+
+    /**
+     * Returns the type in which products are summed.
+     *
+     * @return F32 or F64
+     */
+    dev.dropless.blocksparse.ElementType accumulation();
+
+    /**
+     * Returns products of dense and block-sparse matrices.
+     *
+     * @return level 1
+     */
+    BlockSparseKernels blockSparse();
+
+    /**
+     * Returns the fused products of an MoE layer's experts.
+     *
+     * @return level 2
+     */
+    ExpertKernels experts();
+
+    /**
+     * Returns the memory in which operands must lie.
+     *
+     * @return the host's or the device's
+     */
+    KernelMemory memory();
+
+    /**
+     * Returns the host threads of these kernels, for work that is not a kernel (topology, routing).
+     *
+     * @return a runner
+     */
+    TaskRunner tasks();
+
+    /** Ends the threads and frees what was opened; weights and matrices allocated from it become invalid. A second call does nothing. */
+    @Override
+    void close();
+}
