@@ -130,8 +130,8 @@ final class HeaderReader {
         expect(JsonToken.VALUE_STRING, "a string", tensor + ": dtype");
         String dtype = parser.getText();
         return TensorType.ofName(dtype)
-                .orElseThrow(() -> problem(tensor + ": dtype: expected one of "
-                        + Arrays.toString(TensorType.values()) + ", found " + Text.quote(dtype)));
+                .orElseThrow(() -> problem(tensor + ": dtype: expected one of " + Arrays.toString(TensorType.values())
+                        + ", found " + Text.quote(dtype)));
     }
 
     private long[] readNumbers(String what, int maxCount) throws IOException {

@@ -70,8 +70,8 @@ final class InputFiles {
             case SafetensorsException already -> already;
             case NoSuchFileException missing -> new SafetensorsException(file.toString(), "no such file", missing);
             case AccessDeniedException denied -> new SafetensorsException(file.toString(), "permission denied", denied);
-            case FileSystemException f when f.getReason() != null ->
-                new SafetensorsException(file.toString(), what + ", " + f.getReason(), f);
+            case FileSystemException f
+            when f.getReason() != null -> new SafetensorsException(file.toString(), what + ", " + f.getReason(), f);
             default -> new SafetensorsException(file.toString(), what + ", " + describe(e), e);
         };
     }

@@ -141,7 +141,8 @@ public final class Json {
         JsonToken token = parser.nextToken();
         if (token != null) {
             throw new SafetensorsException(
-                    source, "expected nothing after the JSON value, found more" + position(parser.currentTokenLocation()));
+                    source,
+                    "expected nothing after the JSON value, found more" + position(parser.currentTokenLocation()));
         }
     }
 
@@ -185,8 +186,8 @@ public final class Json {
                         ? parser.getBigIntegerValue()
                         : Long.valueOf(parser.getLongValue());
             case VALUE_NUMBER_FLOAT -> readDouble(source, parser);
-            case VALUE_TRUE -> Boolean.TRUE;
-            case VALUE_FALSE -> Boolean.FALSE;
+            case VALUE_TRUE -> true;
+            case VALUE_FALSE -> false;
             case VALUE_NULL -> null;
             default -> throw new SafetensorsException(source, "not valid JSON, unexpected " + parser.currentToken());
         };

@@ -36,8 +36,7 @@ final class PendingFile implements Closeable {
         // Files.createTempFile would make it readable by its owner alone, and the final file with it.
         String unique = HexFormat.of().toHexDigits(ThreadLocalRandom.current().nextLong());
         Path temporary = directory.resolve(".safetensors-" + unique + ".tmp");
-        FileChannel channel =
-                FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+        FileChannel channel = FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
         return new PendingFile(target, temporary, channel);
     }
 

@@ -56,8 +56,8 @@ public final class SafetensorsFile implements AutoCloseable {
         }
     }
 
-    private static SafetensorsFile map(
-            Path file, Header header, FileChannel channel, long dataStart, long dataLength) throws IOException {
+    private static SafetensorsFile map(Path file, Header header, FileChannel channel, long dataStart, long dataLength)
+            throws IOException {
         // Shared, since the threads that compute are not the thread that opens.
         Arena arena = Arena.ofShared();
         try {

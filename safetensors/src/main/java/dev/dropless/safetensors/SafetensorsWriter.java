@@ -166,10 +166,7 @@ public final class SafetensorsWriter {
         }
         byte[] bytes = new byte[HeaderReader.PREFIX_BYTES + padded];
         Arrays.fill(bytes, (byte) ' ');
-        ByteBuffer.wrap(bytes)
-                .order(ByteOrder.LITTLE_ENDIAN)
-                .putLong(padded)
-                .put(text);
+        ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(padded).put(text);
         return bytes;
     }
 
@@ -212,8 +209,7 @@ public final class SafetensorsWriter {
         public void write(MemorySegment bytes) throws IOException {
             if (bytes.byteSize() > expected - written) {
                 throw new SafetensorsException(
-                        target.toString(),
-                        part + ": expected " + expected + " bytes from its source, found more");
+                        target.toString(), part + ": expected " + expected + " bytes from its source, found more");
             }
             long position = 0;
             while (position < bytes.byteSize()) {

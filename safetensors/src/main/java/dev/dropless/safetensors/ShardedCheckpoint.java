@@ -12,6 +12,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * The tensors of a checkpoint, whether it is one file or many shards with an index.
@@ -121,7 +122,8 @@ public final class ShardedCheckpoint implements AutoCloseable {
         SafetensorsFile file = openShards.get(shard);
         if (file == null) {
             if (!Files.exists(shard)) {
-                throw new SafetensorsException(shard.toString(), "no such file, expected a shard that " + origin + " names");
+                throw new SafetensorsException(
+                        shard.toString(), "no such file, expected a shard that " + origin + " names");
             }
             file = SafetensorsFile.open(shard);
             openShards.put(shard, file);
@@ -155,8 +157,8 @@ public final class ShardedCheckpoint implements AutoCloseable {
         try {
             Path relative = Path.of(shard);
             // A backslash separates on one platform only; an index must mean the same on all.
-            boolean inside = !shard.isBlank() && !relative.isAbsolute() && relative.getRoot() == null
-                    && shard.indexOf('\\') < 0;
+            boolean inside =
+                    !shard.isBlank() && !relative.isAbsolute() && relative.getRoot() == null && shard.indexOf('\\') < 0;
             for (Path part : relative) {
                 inside &= !part.toString().equals("..");
             }
@@ -187,8 +189,9 @@ public final class ShardedCheckpoint implements AutoCloseable {
                 return candidates.getFirst();
             }
             if (candidates.size() > 1) {
-                List<String> found =
-                        candidates.stream().map(file -> file.getFileName().toString()).toList();
+                List<String> found = candidates.stream()
+                        .map(file -> file.getFileName().toString())
+                        .toList();
                 throw new SafetensorsException(
                         directory.toString(),
                         "expected " + DEFAULT_FILE + ", model" + INDEX_SUFFIX + " or one file *" + suffix + ", "
@@ -204,7 +207,7 @@ public final class ShardedCheckpoint implements AutoCloseable {
         try (DirectoryStream<Path> entries = Files.newDirectoryStream(directory, "*" + suffix)) {
             entries.forEach(files::add);
         } catch (DirectoryIteratorException e) {
-            throw InputFiles.failure(directory, "cannot be listed", e.getCause());
+            throw InputFiles.failure(directory, "cannot be listed", Objects.requireNonNull(e.getCause()));
         } catch (IOException e) {
             throw InputFiles.failure(directory, "cannot be listed", e);
         }

@@ -36,7 +36,8 @@ class HostileFileTest {
                 .hasMessageStartingWith(file + ": ")
                 .hasMessageContaining(problem)
                 .satisfies(e -> assertThat(e.getMessage().chars()).noneMatch(Character::isISOControl))
-                .satisfies(e -> assertThat(e.getMessage()).hasSizeLessThan(dir.toString().length() + 500));
+                .satisfies(e -> assertThat(e.getMessage())
+                        .hasSizeLessThan(dir.toString().length() + 500));
     }
 
     static Stream<Arguments> frames() {
@@ -76,15 +77,13 @@ class HostileFileTest {
                 arguments(Bytes.file("{a:1}", 0), "header is not valid JSON at line 1"),
                 arguments(Bytes.file("{}x", 0), "header is not valid JSON at line 1, column 3"),
                 arguments(Bytes.file("{}\0", 0), "header is not valid JSON at line 1, column 4"),
-                arguments(Bytes.file("{} {}", 0), "expected nothing after the JSON value, found more at line 1, column 4"),
+                arguments(
+                        Bytes.file("{} {}", 0),
+                        "expected nothing after the JSON value, found more at line 1, column 4"),
                 arguments(Bytes.file("{" + a + "," + a + "}", 1), "Duplicate field 'a'"),
-                arguments(
-                        Bytes.file("{" + a + ",\"\\u0061\":{}}", 1), "Duplicate field 'a'"),
-                arguments(
-                        Bytes.file("{\"__metadata__\":{},\"__metadata__\":{}}", 0),
-                        "Duplicate field '__metadata__'"),
-                arguments(
-                        Bytes.file("{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}}", 0), "Duplicate field 'k'"),
+                arguments(Bytes.file("{" + a + ",\"\\u0061\":{}}", 1), "Duplicate field 'a'"),
+                arguments(Bytes.file("{\"__metadata__\":{},\"__metadata__\":{}}", 0), "Duplicate field '__metadata__'"),
+                arguments(Bytes.file("{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}}", 0), "Duplicate field 'k'"),
                 arguments(Bytes.file("{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\"}}", 0), "Duplicate field 'dtype'"),
                 arguments(Bytes.file("{\"a\n\":{}}", 0), "header is not valid JSON at line 1"),
                 arguments(Bytes.file("{\"\\ud800\":{}}", 0), "Broken surrogate pair"),
@@ -99,20 +98,31 @@ class HostileFileTest {
     static Stream<Arguments> entries() {
         String tail = ",\"shape\":[],\"data_offsets\":[0,1]}}";
         return Stream.of(
-                arguments(Bytes.file("{\"__metadata__\":[]}", 0), "__metadata__: expected an object of strings, found an array"),
-                arguments(Bytes.file("{\"__metadata__\":null}", 0), "__metadata__: expected an object of strings, found null"),
+                arguments(
+                        Bytes.file("{\"__metadata__\":[]}", 0),
+                        "__metadata__: expected an object of strings, found an array"),
+                arguments(
+                        Bytes.file("{\"__metadata__\":null}", 0),
+                        "__metadata__: expected an object of strings, found null"),
                 arguments(
                         Bytes.file("{\"__metadata__\":{\"k\":1}}", 0),
                         "__metadata__: value of \"k\": expected a string, found 1"),
-                arguments(Bytes.file("{\"__metadata__\":{\"k\":{\"l\":\"m\"}}}", 0), "expected a string, found an object"),
+                arguments(
+                        Bytes.file("{\"__metadata__\":{\"k\":{\"l\":\"m\"}}}", 0),
+                        "expected a string, found an object"),
                 arguments(Bytes.file("{\"a\":[]}", 0), "tensor \"a\": expected an object with dtype"),
                 arguments(Bytes.file("{\"a\":null}", 0), "tensor \"a\": expected an object with dtype"),
-                arguments(Bytes.file("{\"a\":{}}", 0), "tensor \"a\": expected dtype, shape and data_offsets, found no dtype"),
+                arguments(
+                        Bytes.file("{\"a\":{}}", 0),
+                        "tensor \"a\": expected dtype, shape and data_offsets, found no dtype"),
                 arguments(Bytes.file("{\"a\":{\"dtype\":\"U8\",\"data_offsets\":[0,1]}}", 1), "found no shape"),
                 arguments(Bytes.file("{\"a\":{\"dtype\":\"U8\",\"shape\":[]}}", 1), "found no data_offsets"),
                 arguments(Bytes.file("{\"a\":{\"stride\":1,\"dtype\":\"U8\"" + tail, 1), "found field \"stride\""),
-                arguments(Bytes.file("{\"a\":{\"dtype\":7" + tail, 1), "tensor \"a\": dtype: expected a string, found 7"),
-                arguments(Bytes.file("{" + entry("w.0", "F4", "[2]", "[0,1]") + "}", 1), "tensor \"w.0\": dtype: expected one of"),
+                arguments(
+                        Bytes.file("{\"a\":{\"dtype\":7" + tail, 1), "tensor \"a\": dtype: expected a string, found 7"),
+                arguments(
+                        Bytes.file("{" + entry("w.0", "F4", "[2]", "[0,1]") + "}", 1),
+                        "tensor \"w.0\": dtype: expected one of"),
                 arguments(Bytes.file("{" + entry("a", "f32", "[1]", "[0,4]") + "}", 4), "found \"f32\""),
                 arguments(shape("null"), "tensor \"a\": shape: expected an array of non-negative integers, found null"),
                 arguments(shape("{}"), "shape: expected an array of non-negative integers, found an object"),
@@ -137,13 +147,15 @@ class HostileFileTest {
                 arguments(offsets("[0,0.5]"), "found 0.5"),
                 arguments(offsets("{\"begin\":0}"), "data_offsets: expected an array"),
                 arguments(
-                        Bytes.file("{\"a\\u0007\\u001b[31m\\u202e\":1}", 0), "tensor \"a\\u0007\\u001b[31m\\u202e\": expected"));
+                        Bytes.file("{\"a\\u0007\\u001b[31m\\u202e\":1}", 0),
+                        "tensor \"a\\u0007\\u001b[31m\\u202e\": expected"));
     }
 
     static Stream<Arguments> layouts() {
         String a = entry("a", "I32", "[2]", "[0,8]");
         return Stream.of(
-                arguments(shape("[4611686018427387904,4611686018427387904]"), "expected a size of at most 2^63-1 bytes"),
+                arguments(
+                        shape("[4611686018427387904,4611686018427387904]"), "expected a size of at most 2^63-1 bytes"),
                 arguments(shape("[4611686018427387904,4,0]"), "expected a size of at most 2^63-1 bytes"),
                 arguments(
                         Bytes.file("{" + entry("a", "F64", "[4611686018427387904]", "[0,0]") + "}", 0),
@@ -157,7 +169,9 @@ class HostileFileTest {
                 arguments(offsets("[0,0]"), "hold 0 bytes, expected 1"),
                 arguments(offsets("[1,2]"), "data_offsets [1, 2] reach beyond the file"),
                 arguments(two(a, entry("b", "U8", "[4]", "[6,10]"), 10), "tensor \"b\": data_offsets [6, 10] overlap"),
-                arguments(two(a, entry("b", "I32", "[2]", "[0,8]"), 8), "overlap another tensor, expected them to begin at 8"),
+                arguments(
+                        two(a, entry("b", "I32", "[2]", "[0,8]"), 8),
+                        "overlap another tensor, expected them to begin at 8"),
                 arguments(two(a, entry("b", "U8", "[0]", "[4,4]"), 8), "data_offsets [4, 4] overlap"),
                 arguments(two(a, entry("b", "U8", "[1]", "[9,10]"), 10), "data_offsets [9, 10] leave a hole"),
                 arguments(two(a, entry("b", "U8", "[0]", "[9,9]"), 10), "data_offsets [9, 9] leave a hole"),
@@ -186,7 +200,9 @@ class HostileFileTest {
         String[] pieces = {"Aa", "BB"}; // of equal hash, so that all names built from them collide
         String entries = IntStream.range(0, 1 << 13)
                 .mapToObj(i -> entry(
-                        IntStream.range(0, 13).mapToObj(bit -> pieces[i >> bit & 1]).collect(Collectors.joining()),
+                        IntStream.range(0, 13)
+                                .mapToObj(bit -> pieces[i >> bit & 1])
+                                .collect(Collectors.joining()),
                         "U8",
                         "[0]",
                         "[0,0]"))
@@ -210,8 +226,7 @@ class HostileFileTest {
         assertThatThrownBy(() -> SafetensorsFile.open(file))
                 .isInstanceOf(SafetensorsException.class)
                 .hasMessage(dir + "/a\\u000ab: no such file");
-        assertThatThrownBy(() -> SafetensorsFile.open(file.resolve("c")))
-                .isInstanceOf(SafetensorsException.class);
+        assertThatThrownBy(() -> SafetensorsFile.open(file.resolve("c"))).isInstanceOf(SafetensorsException.class);
     }
 
     @Test

@@ -70,13 +70,12 @@ class JsonTest {
 
     @Test
     void accessErrorsNameFileKeyAndBothTypes() throws Exception {
-        JsonObject object = Json.parseObject("c.json", "{\"n\": null, \"d\": 2.5, \"o\": {\"k\": \"v\"}, \"big\": 1"
-                + "0".repeat(60) + "}");
+        JsonObject object = Json.parseObject(
+                "c.json", "{\"n\": null, \"d\": 2.5, \"o\": {\"k\": \"v\"}, \"big\": 1" + "0".repeat(60) + "}");
         assertThatThrownBy(() -> object.integer("top_k"))
                 .isInstanceOf(SafetensorsException.class)
                 .hasMessage("c.json: key \"top_k\": expected a 64-bit integer, found no such key");
-        assertThatThrownBy(() -> object.string("n"))
-                .hasMessage("c.json: key \"n\": expected a string, found null");
+        assertThatThrownBy(() -> object.string("n")).hasMessage("c.json: key \"n\": expected a string, found null");
         assertThatThrownBy(() -> object.integer("d"))
                 .hasMessage("c.json: key \"d\": expected a 64-bit integer, found 2.5");
         assertThatThrownBy(() -> object.integer("big"))
@@ -116,11 +115,13 @@ class JsonTest {
         assertThat(Json.write(Json.parse("deep", allowed))).isEqualTo(allowed);
         assertThatThrownBy(() -> Json.parse("deep", "[".repeat(1_000_000)))
                 .isInstanceOf(SafetensorsException.class)
-                .hasMessage("deep: not valid JSON, "
-                        + "Document nesting depth (201) exceeds the maximum allowed (200)");
+                .hasMessage(
+                        "deep: not valid JSON, " + "Document nesting depth (201) exceeds the maximum allowed (200)");
         List<Object> cyclic = new ArrayList<>();
         cyclic.add(cyclic);
-        assertThatIllegalArgumentException().isThrownBy(() -> Json.write(cyclic)).withMessageContaining("nesting");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Json.write(cyclic))
+                .withMessageContaining("nesting");
     }
 
     @Test

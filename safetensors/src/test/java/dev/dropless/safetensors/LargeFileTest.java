@@ -1,6 +1,7 @@
 package dev.dropless.safetensors;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
 import java.io.IOException;
@@ -20,8 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 @DisabledOnOs(value = OS.WINDOWS, disabledReason = "files are not sparse there unless asked")
 class LargeFileTest {
 
-    private static final ValueLayout.OfLong I64 =
-            ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfLong I64 = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final long BIG = (1L << 32) + 12;
 
     @TempDir
@@ -44,13 +44,15 @@ class LargeFileTest {
                         sink.write(data.asSlice(BIG - 4, 4));
                         throw new IOException("stopped");
                     })
-                    .tensor("last", TensorType.I64, new long[] {}, read.tensor("last").data());
+                    .tensor(
+                            "last",
+                            TensorType.I64,
+                            new long[] {},
+                            read.tensor("last").data());
             Path copy = dir.resolve("copy.safetensors");
-            try {
-                writer.write(copy);
-            } catch (SafetensorsException e) {
-                assertThat(e).hasMessage(copy + ": cannot be written, tensor \"big\": stopped");
-            }
+            assertThatThrownBy(() -> writer.write(copy))
+                    .isInstanceOf(SafetensorsException.class)
+                    .hasMessage(copy + ": cannot be written, tensor \"big\": stopped");
             assertThat(copy).doesNotExist();
         }
     }
@@ -58,7 +60,7 @@ class LargeFileTest {
     @Test
     void oneByteShort() throws Exception {
         Path file = sparse("short.safetensors", BIG + 7);
-        assertThat(org.assertj.core.api.Assertions.catchThrowable(() -> SafetensorsFile.open(file)))
+        assertThatThrownBy(() -> SafetensorsFile.open(file))
                 .isInstanceOf(SafetensorsException.class)
                 .hasMessageContaining("tensor \"last\": data_offsets [4294967308, 4294967316] reach beyond the file");
     }

@@ -19,10 +19,8 @@ class ReferenceFilesTest {
 
     private static final ValueLayout.OfDouble F64 =
             ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    private static final ValueLayout.OfFloat F32 =
-            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    private static final ValueLayout.OfLong I64 =
-            ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfLong I64 = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     @TempDir
     Path dir;
@@ -44,7 +42,8 @@ class ReferenceFilesTest {
                 assertThat(again.metadata()).isEqualTo(file.metadata());
                 assertThat(again.names()).isEqualTo(file.names());
                 for (String tensor : file.names()) {
-                    assertThat(again.tensor(tensor).toString()).isEqualTo(file.tensor(tensor).toString());
+                    assertThat(again.tensor(tensor).toString())
+                            .isEqualTo(file.tensor(tensor).toString());
                     assertThat(Bytes.of(again.tensor(tensor))).isEqualTo(Bytes.of(file.tensor(tensor)));
                 }
             }
@@ -78,8 +77,8 @@ class ReferenceFilesTest {
     }
 
     private static Path resource(String name) throws URISyntaxException {
-        return Path.of(Objects.requireNonNull(
-                        ReferenceFilesTest.class.getResource("/reference/" + name + ".safetensors"))
-                .toURI());
+        return Path.of(
+                Objects.requireNonNull(ReferenceFilesTest.class.getResource("/reference/" + name + ".safetensors"))
+                        .toURI());
     }
 }

@@ -21,8 +21,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 class RoundTripTest {
 
-    private static final ValueLayout.OfFloat F32 =
-            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final List<long[]> SHAPES =
             List.of(new long[] {}, new long[] {1}, new long[] {0}, new long[] {3, 0, 5}, new long[] {2, 3, 5});
 
@@ -68,7 +67,8 @@ class RoundTripTest {
 
     @Test
     void namesAndMetadataOfAnyUnicode() throws Exception {
-        List<String> names = List.of("", " ", "größe", "専門家.重み", "\uD83D\uDE80", "a\"b\\c", "line\nbreak\u0000", "‮rtl");
+        List<String> names =
+                List.of("", " ", "größe", "専門家.重み", "\uD83D\uDE80", "a\"b\\c", "line\nbreak\u0000", "‮rtl");
         SafetensorsWriter writer = new SafetensorsWriter();
         for (String name : names) {
             writer.tensor(name, TensorType.U8, new long[] {3}, Bytes.counting(3));

@@ -58,7 +58,8 @@ class SafetensorsWriterTest {
                         .write(target))
                 .hasMessageContaining("tensor \"late\"")
                 .hasMessageContaining("elsewhere");
-        assertThatThrownBy(() -> withSource(sink -> sink.write(Bytes.counting(7))).write(target))
+        assertThatThrownBy(
+                        () -> withSource(sink -> sink.write(Bytes.counting(7))).write(target))
                 .isInstanceOf(SafetensorsException.class)
                 .hasMessage(target + ": tensor \"late\": expected 8 bytes from its source, found 7");
         assertThatThrownBy(() -> withSource(sink -> {
@@ -127,7 +128,9 @@ class SafetensorsWriterTest {
 
         Path locked = Files.createDirectory(dir.resolve("locked"));
         assumeThat(locked.toFile().setWritable(false)).isTrue();
-        assumeThat(Files.isWritable(locked)).as("a superuser may write everywhere").isFalse();
+        assumeThat(Files.isWritable(locked))
+                .as("a superuser may write everywhere")
+                .isFalse();
         assertThatThrownBy(() -> writer.write(locked.resolve("f")))
                 .isInstanceOf(SafetensorsException.class)
                 .hasMessage(locked.resolve("f") + ": permission denied");

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -109,7 +110,18 @@ class ShardedCheckpointTest {
 
     @ParameterizedTest
     @ValueSource(
-            strings = {"../x", "/etc/passwd", "a/../../x", "..", "", " ", "..\\x", "C:\\x", "a\u0000b", "sub/../s.safetensors"})
+            strings = {
+                "../x",
+                "/etc/passwd",
+                "a/../../x",
+                "..",
+                "",
+                " ",
+                "..\\x",
+                "C:\\x",
+                "a\u0000b",
+                "sub/../s.safetensors"
+            })
     void shardsOutsideTheDirectoryOfTheIndex(String shard) throws Exception {
         Path index = index(Map.of("a", shard));
         assertThatThrownBy(() -> ShardedCheckpoint.open(index))
@@ -179,7 +191,7 @@ class ShardedCheckpointTest {
         SafetensorsWriter writer = new SafetensorsWriter();
         for (String tensor : tensors) {
             byte[] data = {(byte) tensor.charAt(0)};
-            writer.tensor(tensor, TensorType.U8, new long[] {1}, java.lang.foreign.MemorySegment.ofArray(data));
+            writer.tensor(tensor, TensorType.U8, new long[] {1}, MemorySegment.ofArray(data));
         }
         Path path = dir.resolve(file);
         writer.write(path);
