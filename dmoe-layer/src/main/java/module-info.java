@@ -4,4 +4,7 @@ module dev.dropless.moe {
     requires static transitive org.jspecify;
 
     exports dev.dropless.moe;
+    exports dev.dropless.moe.loss;
+    exports dev.dropless.moe.padded;
+    exports dev.dropless.moe.router;
 }

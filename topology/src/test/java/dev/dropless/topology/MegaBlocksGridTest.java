@@ -15,7 +15,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The parameter grids of MegaBlocks' own tests of its topology, histogram, sort, cumulative sum and replicate operators. */
+/** The parameter grids of MegaBlocks' own tests: topology, histogram, sort, cumulative sums, replicate. */
 class MegaBlocksGridTest {
 
     static Stream<Arguments> topologies() {

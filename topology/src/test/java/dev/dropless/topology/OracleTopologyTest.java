@@ -189,7 +189,7 @@ class OracleTopologyTest {
             assertArrayEquals(ints(name), found, name);
         }
 
-        /** Sums of up to eight or three products in another order: a few units in the last place of the largest term. */
+        /** Sums of at most three products of size 1, perhaps in another order: a few units in the last place. */
         void close(String name, double[] found) throws SafetensorsException {
             assertArrayEquals(doubles(name), found, 1e-14, name);
         }

@@ -55,9 +55,10 @@ final class TestSupport {
 
     /** A topology with these loads; tokens in expert order. */
     static Topology withLoads(int... loads) {
-        int[] ids = IntStream.range(0, loads.length)
-                .flatMap(e -> IntStream.generate(() -> e).limit(loads[e]))
-                .toArray();
+        int[] ids = new int[IntStream.of(loads).sum()];
+        for (int e = 0, at = 0; e < loads.length; at += loads[e++]) {
+            Arrays.fill(ids, at, at + loads[e], e);
+        }
         return Topology.of(ids, 1, loads.length);
     }
 

@@ -1,7 +1,6 @@
 package dev.dropless.moe.router;
 
 import java.util.Arrays;
-import java.util.Comparator;
 
 /**
  * Drops the choices that exceed an expert's capacity. Choices queue for their expert in a fixed order, and those at positions
@@ -70,10 +69,8 @@ public record CapacityRule(ExpertCapacity capacity, Scope scope, Order order) {
     }
 
     private int[] queue(int first, int length, double[] scores, int numExperts) {
-        var tokens = new int[length];
-        Arrays.setAll(tokens, i -> first + i);
         if (order != Order.PRIORITY) {
-            return tokens;
+            return shifted(Ranking.identity(length), first);
         }
         var importance = new double[length];
         for (int i = 0; i < length; i++) {
@@ -82,11 +79,11 @@ public record CapacityRule(ExpertCapacity capacity, Scope scope, Order order) {
                 importance[i] = Math.max(importance[i], scores[(first + i) * numExperts + e]);
             }
         }
-        // ascending keys of descending importance; Double.compare puts NaN last
-        return Arrays.stream(tokens)
-                .boxed()
-                .sorted(Comparator.comparingDouble(token -> -importance[token - first]))
-                .mapToInt(Integer::intValue)
-                .toArray();
+        return shifted(Ranking.descending(importance, 0, 1, length), first);
+    }
+
+    private static int[] shifted(int[] positions, int first) {
+        Arrays.setAll(positions, i -> first + positions[i]);
+        return positions;
     }
 }

@@ -47,6 +47,13 @@ public final class Routing {
             this.gateLogits = gating.gateLogits(input, noiseDraws);
             this.scores = gating.scores(gateLogits, input.tokens(), input.numExperts());
         }
+
+        private Gated(Gating gating, double @Nullable [] noiseDraws, double[] gateLogits, double[] scores) {
+            this.gating = gating;
+            this.noiseDraws = noiseDraws;
+            this.gateLogits = gateLogits;
+            this.scores = scores;
+        }
     }
 
     /** Expert ids before and after dropping. */
@@ -64,8 +71,55 @@ public final class Routing {
         return new Routing(input, topK, gated, choice, weights, null);
     }
 
-    static Routing ofUnits(RouterInput input, Gated gated, Choice choice, double[] weights, Routing units) {
-        return new Routing(input, units.topK, gated, choice, weights, units);
+    /** Gives every token the decision of its sequence. */
+    static Routing ofUnits(RouterInput input, Routing units) {
+        int length = input.sequence();
+        int k = units.topK;
+        int experts = input.numExperts();
+        var gated = new Gated(
+                units.gating,
+                units.noiseDraws == null ? null : repeat(units.noiseDraws, length, experts),
+                repeat(units.gateLogits, length, experts),
+                repeat(units.scores, length, experts));
+        var choice = new Choice(repeat(units.selectedIds, length, k), repeat(units.expertIds, length, k));
+        return new Routing(input, k, gated, choice, repeat(units.weights, length, k), units);
+    }
+
+    /** Sequences with tokens in them. */
+    static int unitCount(RouterInput input) {
+        return input.sequence() == 0 ? 0 : input.batch();
+    }
+
+    private static double[] repeat(double[] rows, int times, int width) {
+        var all = new double[rows.length * times];
+        for (int i = 0; i < all.length; i++) {
+            all[i] = rows[i / (times * width) * width + i % width];
+        }
+        return all;
+    }
+
+    private static int[] repeat(int[] rows, int times, int width) {
+        var all = new int[rows.length * times];
+        for (int i = 0; i < all.length; i++) {
+            all[i] = rows[i / (times * width) * width + i % width];
+        }
+        return all;
+    }
+
+    /** Sums the rows of each sequence: [units * length, width] to [units, width]. */
+    static double[] sumOverSequences(double[] rows, int units, int length, int width) {
+        var sum = new double[units * width];
+        for (int i = 0; i < rows.length; i++) {
+            sum[i / (length * width) * width + i % width] += rows[i];
+        }
+        return sum;
+    }
+
+    /** Adds to every token's row its share, 1 / length, of the row of its sequence: the gradient of the mean. */
+    static void addToSequences(double[] unitRows, int length, int width, double[] rows) {
+        for (int i = 0; i < rows.length; i++) {
+            rows[i] += unitRows[i / (length * width) * width + i % width] / length;
+        }
     }
 
     /**
@@ -77,10 +131,13 @@ public final class Routing {
      * @param expertIds [T * k], each in 0..E-1, or -1 for none
      * @param weights [T * k]
      * @return the routing
-     * @throws IllegalArgumentException if a length or an id is wrong
+     * @throws IllegalArgumentException if a length or an id is wrong, or k is above E
      */
     public static Routing of(RouterInput input, int topK, Gating gating, int[] expertIds, double[] weights) {
         Arguments.atLeast("topK", topK, 1);
+        if (topK > input.numExperts()) {
+            throw Arguments.mismatch("topK", "at most numExperts = " + input.numExperts(), topK);
+        }
         long slots = (long) input.tokens() * topK;
         Arguments.length("expertIds", expertIds.length, slots, "tokens x topK");
         Arguments.length("weights", weights.length, slots, "tokens x topK");
@@ -266,7 +323,14 @@ public final class Routing {
     public void addGateGradient(double[] dGate, double[] dLogits) {
         Arguments.length("dGate", dGate.length, scores.length, "tokens x numExperts");
         Arguments.length("dLogits", dLogits.length, scores.length, "tokens x numExperts");
-        gating.gateBackward(input.logits(), dGate, dLogits, 0, scores.length);
+        if (units == null) {
+            gating.gateBackward(input.logits(), dGate, dLogits, 0, scores.length);
+            return;
+        }
+        double[] dUnitGate = sumOverSequences(dGate, units.tokens(), input.sequence(), numExperts());
+        var dUnitLogits = new double[dUnitGate.length];
+        units.addGateGradient(dUnitGate, dUnitLogits);
+        addToSequences(dUnitLogits, input.sequence(), numExperts(), dLogits);
     }
 
     /**
@@ -282,6 +346,13 @@ public final class Routing {
         Arguments.length("dNoiseLogits", dNoiseLogits.length, scores.length, "tokens x numExperts");
         double[] noise = input.noiseLogits();
         if (noiseDraws == null || noise == null) {
+            return;
+        }
+        if (units != null) {
+            double[] dUnitGate = sumOverSequences(dGate, units.tokens(), input.sequence(), numExperts());
+            var dUnitNoise = new double[dUnitGate.length];
+            units.addNoiseGradient(dUnitGate, dUnitNoise);
+            addToSequences(dUnitNoise, input.sequence(), numExperts(), dNoiseLogits);
             return;
         }
         for (int i = 0; i < dGate.length; i++) {

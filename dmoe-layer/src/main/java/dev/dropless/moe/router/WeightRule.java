@@ -22,7 +22,9 @@ public record WeightRule(Source source, @Nullable Normalization normalization, d
         /** Softmax over the gate logits of the selected experts only. */
         SOFTMAX_OF_SELECTED,
         /** Sigmoid of the gate logits of the selected experts. */
-        SIGMOID_OF_SELECTED
+        SIGMOID_OF_SELECTED,
+        /** 1/k whatever the scores: nothing is learned. */
+        EVEN
     }
 
     /**
@@ -181,6 +183,7 @@ public record WeightRule(Source source, @Nullable Normalization normalization, d
             raw[j] = switch (source) {
                 case SCORE -> id < 0 ? 0 : scores[row + id];
                 case SIGMOID_OF_SELECTED -> id < 0 ? 0 : ScoreFunction.sigmoid(gate[row + id]);
+                case EVEN -> id < 0 ? 0 : 1.0 / k;
                 case SOFTMAX_OF_SELECTED -> id < 0 ? Double.NEGATIVE_INFINITY : gate[row + id];
             };
         }
@@ -244,6 +247,7 @@ public record WeightRule(Source source, @Nullable Normalization normalization, d
                     case SCORE -> dRaw[j];
                     case SIGMOID_OF_SELECTED ->
                         dRaw[j] * raw[j] * ScoreFunction.sigmoid(-routing.gateLogits()[row + id]);
+                    case EVEN -> 0;
                     case SOFTMAX_OF_SELECTED -> raw[j] * (dRaw[j] - mean);
                 };
             }
