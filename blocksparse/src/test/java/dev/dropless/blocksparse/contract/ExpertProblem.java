@@ -104,8 +104,7 @@ record ExpertProblem(
         for (int f = 0; f < hidden.length; f++) {
             double a = projection(WeightPart.GATE, WeightPart.GATE_BIAS, e, v, x, f);
             hidden[f] = shape.gated()
-                    ? ActivationMath.hidden(
-                            activation, a, projection(WeightPart.UP, WeightPart.UP_BIAS, e, v, x, f))
+                    ? ActivationMath.hidden(activation, a, projection(WeightPart.UP, WeightPart.UP_BIAS, e, v, x, f))
                     : ActivationMath.hidden(activation, a);
         }
         for (int h = 0; h < y.length; h++) {
