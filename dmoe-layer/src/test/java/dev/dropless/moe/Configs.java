@@ -14,14 +14,14 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /** One configuration for every option of the layer, and some with all of them. Sizes are awkward on purpose. */
-final class Configs {
+public final class Configs {
 
     static final int HIDDEN = 5;
     static final int FFN = 3;
 
     private Configs() {}
 
-    static Router softmax(int topK) {
+    public static Router softmax(int topK) {
         return ScoreRouter.softmaxTopK(topK, false);
     }
 
@@ -42,7 +42,7 @@ final class Configs {
         return MoeConfig.builder(HIDDEN, FFN, experts, router);
     }
 
-    static Map<String, MoeConfig> all() {
+    public static Map<String, MoeConfig> all() {
         Map<String, MoeConfig> all = new LinkedHashMap<>();
         plain(all);
         routedOptions(all);
