@@ -68,7 +68,8 @@ class LossArgumentsTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource("refusals")
     void message(String expected, Executable call) {
-        assertEquals(expected, assertThrows(IllegalArgumentException.class, call).getMessage());
+        assertEquals(
+                expected, assertThrows(IllegalArgumentException.class, call).getMessage());
     }
 
     static Stream<AuxiliaryLoss> losses() {

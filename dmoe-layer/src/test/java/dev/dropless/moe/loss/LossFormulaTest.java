@@ -39,17 +39,29 @@ class LossFormulaTest {
 
     @Test
     void megaBlocksGolden() {
-        assertEquals(0.10875, new MegaBlocksBalancingLoss(0.1, 1).evaluate(top(1)).value(), EPS);
-        assertEquals(0.1109765625, new MegaBlocksBalancingLoss(0.1, 1).evaluate(top(2)).value(), EPS);
-        assertEquals(0.05548828125, new MegaBlocksBalancingLoss(0.1, 2).evaluate(top(2)).value(), EPS);
-        double both = new MegaBlocksBalancingLoss(0.1, 2).evaluate(List.of(top(2), top(2))).value();
+        assertEquals(
+                0.10875, new MegaBlocksBalancingLoss(0.1, 1).evaluate(top(1)).value(), EPS);
+        assertEquals(
+                0.1109765625,
+                new MegaBlocksBalancingLoss(0.1, 1).evaluate(top(2)).value(),
+                EPS);
+        assertEquals(
+                0.05548828125,
+                new MegaBlocksBalancingLoss(0.1, 2).evaluate(top(2)).value(),
+                EPS);
+        double both = new MegaBlocksBalancingLoss(0.1, 2)
+                .evaluate(List.of(top(2), top(2)))
+                .value();
         assertEquals(0.1109765625, both, EPS);
     }
 
     @Test
     void megaBlocksCountsDroppedChoices() {
         Routing dropped = Routers.megaBlocks(2, 0, ExpertCapacity.fixed(1)).route(input(1));
-        assertEquals(0.1109765625, new MegaBlocksBalancingLoss(0.1, 1).evaluate(dropped).value(), EPS);
+        assertEquals(
+                0.1109765625,
+                new MegaBlocksBalancingLoss(0.1, 1).evaluate(dropped).value(),
+                EPS);
     }
 
     @Test
@@ -111,7 +123,8 @@ class LossFormulaTest {
         Routing kept = Routers.switchTransformer(0).route(input(2));
         double first = 3 * (.5 * (.125 + .5) / 2 + .5 * (.625 + .125) / 2);
         double second = 3 * (.5 * (.6 + .1875) / 2 + .5 * (.3 + .75) / 2);
-        assertEquals((first + second) / 2, new SwitchBalancingLoss(1).evaluate(kept).value(), EPS);
+        assertEquals(
+                (first + second) / 2, new SwitchBalancingLoss(1).evaluate(kept).value(), EPS);
         Routing dropped = Routers.switchTransformer(1e-9).route(input(2));
         double all = (3 * (.125 + .5) / 2 + 3 * (.1 + .0625) / 2) / 2;
         assertEquals(0.01 * all, new SwitchBalancingLoss(0.01).evaluate(dropped).value(), EPS);
@@ -139,12 +152,16 @@ class LossFormulaTest {
         double second = .75 * (2 * .39375 + 2 * .525);
         assertEquals(
                 (first + second) / 2,
-                new DeepSeekBalancingLoss(1, Variant.V2_SEQUENCE).evaluate(routing).value(),
+                new DeepSeekBalancingLoss(1, Variant.V2_SEQUENCE)
+                        .evaluate(routing)
+                        .value(),
                 EPS);
         double batch = 3 / 8. * (1 * MEAN[0] + 4 * MEAN[1] + 3 * MEAN[2]);
         assertEquals(
                 0.1 * batch,
-                new DeepSeekBalancingLoss(0.1, Variant.V2_BATCH).evaluate(routing).value(),
+                new DeepSeekBalancingLoss(0.1, Variant.V2_BATCH)
+                        .evaluate(routing)
+                        .value(),
                 EPS);
     }
 
@@ -172,7 +189,9 @@ class LossFormulaTest {
         }
         assertEquals(
                 1e-4 * expected,
-                new DeepSeekBalancingLoss(1e-4, Variant.V3_SEQUENCE).evaluate(routing).value(),
+                new DeepSeekBalancingLoss(1e-4, Variant.V3_SEQUENCE)
+                        .evaluate(routing)
+                        .value(),
                 EPS);
     }
 
@@ -192,7 +211,9 @@ class LossFormulaTest {
         double mean = (sums[0] + sums[1] + sums[2]) / 3;
         double variance = Arrays.stream(sums).map(s -> (s - mean) * (s - mean)).sum() / 3;
         assertEquals(
-                0.1 * variance / (mean * mean), new ImportanceLoss(0.1).evaluate(routing).value(), EPS);
+                0.1 * variance / (mean * mean),
+                new ImportanceLoss(0.1).evaluate(routing).value(),
+                EPS);
     }
 
     @Test
@@ -247,7 +268,8 @@ class LossFormulaTest {
                 .noiseLogits(new double[4])
                 .training(true)
                 .build();
-        assertEquals(0, new LoadLoss(1).evaluate(Routers.noisyTopK(2).route(input)).value());
+        assertEquals(
+                0, new LoadLoss(1).evaluate(Routers.noisyTopK(2).route(input)).value());
     }
 
     @Test
@@ -256,7 +278,15 @@ class LossFormulaTest {
                 RouterInput.of(new double[16], 4, 4), 1, Gating.SOFTMAX, new int[] {0, 1, 2, 3}, new double[4]);
         assertEquals(0.1, new MegaBlocksBalancingLoss(0.1, 1).evaluate(even).value(), EPS);
         assertEquals(0.1, new SwitchBalancingLoss(0.1).evaluate(even).value(), EPS);
-        assertEquals(0.1, new DeepSeekBalancingLoss(0.1, Variant.V2_BATCH).evaluate(even).value(), EPS);
-        assertEquals(0.1, new DeepSeekBalancingLoss(0.1, Variant.V2_SEQUENCE).evaluate(even).value(), EPS);
+        assertEquals(
+                0.1,
+                new DeepSeekBalancingLoss(0.1, Variant.V2_BATCH).evaluate(even).value(),
+                EPS);
+        assertEquals(
+                0.1,
+                new DeepSeekBalancingLoss(0.1, Variant.V2_SEQUENCE)
+                        .evaluate(even)
+                        .value(),
+                EPS);
     }
 }

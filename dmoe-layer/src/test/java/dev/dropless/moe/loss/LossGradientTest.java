@@ -115,7 +115,9 @@ class LossGradientTest {
                 double[] down = second.clone();
                 up[i] += STEP;
                 down[i] -= STEP;
-                double slope = (layers(hf, first, up, mask).value() - layers(hf, first, down, mask).value()) / (2 * STEP);
+                double slope = (layers(hf, first, up, mask).value()
+                                - layers(hf, first, down, mask).value())
+                        / (2 * STEP);
                 assertEquals(slope, gradients.get(1)[i], TOLERANCE, "logit " + i);
             }
         }

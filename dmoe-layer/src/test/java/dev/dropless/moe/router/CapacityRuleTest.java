@@ -101,6 +101,7 @@ class CapacityRuleTest {
         assertArrayEquals(new int[] {0, 1, 0, -1, 1, 0, 0, -1}, routing.expertIds());
         assertArrayEquals(
                 new double[] {5. / 8, 3. / 8, 2. / 3, 0, 7. / 9, 2. / 9, .8 / .95, 0}, routing.weights(), 1e-15);
-        assertArrayEquals(routing.selectedIds(), Routers.gshard(0).route(input(1)).expertIds());
+        assertArrayEquals(
+                routing.selectedIds(), Routers.gshard(0).route(input(1)).expertIds());
     }
 }

@@ -75,23 +75,20 @@ class RouterArgumentsTest {
     static Stream<Arguments> options() {
         return Stream.of(
                 refuses("topK: expected at least 1, found 0", () -> ScoreRouter.builder(0)),
-                refuses("topK: expected 2 for a random second expert, found 3", () -> ScoreRouter.builder(3)
-                        .randomSecondExpert(true)
-                        .build()),
+                refuses(
+                        "topK: expected 2 for a random second expert, found 3",
+                        () -> ScoreRouter.builder(3).randomSecondExpert(true).build()),
                 refuses(
                         "softCap: expected a finite number of at least 0, found -1.0",
                         () -> new Gating(ScoreFunction.SIGMOID, -1, false)),
                 refuses("p: expected a finite number of at least 1, found 0.5", () -> Normalization.norm(0.5)),
-                refuses(
-                        "epsilon: expected a finite number of at least 0, found -1.0",
-                        () -> Normalization.sumPlus(-1)),
+                refuses("epsilon: expected a finite number of at least 0, found -1.0", () -> Normalization.sumPlus(-1)),
                 refuses(
                         "floor: expected a finite number of at least 0, found Infinity",
                         () -> Normalization.sumAtLeast(Double.POSITIVE_INFINITY)),
                 refuses("scale: expected a finite number, found NaN", () -> WeightRule.SCORES.scaled(Double.NaN)),
                 refuses("slots: expected at least 0, found -1", () -> ExpertCapacity.fixed(-1)),
-                refuses(
-                        "factor: expected a finite number of at least 0, found -1.0", () -> ExpertCapacity.factor(-1)),
+                refuses("factor: expected a finite number of at least 0, found -1.0", () -> ExpertCapacity.factor(-1)),
                 refuses(
                         "fraction: expected a finite number of at least 0, found -1.0",
                         () -> ExpertCapacity.tokenFraction(-1)),
@@ -130,38 +127,46 @@ class RouterArgumentsTest {
     static Stream<Arguments> routes() {
         var table = new HashSelection(new int[] {9, 0}, 2, 1);
         return Stream.of(
-                refuses("topK: expected at most numExperts = 4, found 5", () -> ScoreRouter.softmaxTopK(5, false)
-                        .route(PLAIN)),
+                refuses(
+                        "topK: expected at most numExperts = 4, found 5",
+                        () -> ScoreRouter.softmaxTopK(5, false).route(PLAIN)),
                 refuses(
                         "noiseLogits: expected tokens x numExperts values for noisy gating, found none",
                         () -> Routers.noisyTopK(2).route(TRAINING)),
                 refuses(
                         "selectionBias: expected numExperts values for selection by bias, found none",
                         () -> with(2, TopKSelection.BY_SCORE_PLUS_BIAS).route(PLAIN)),
-                refuses("numGroups: expected a divisor of numExperts = 4, found 3", () -> grouped(1, 3, 1, GroupScore.MAX)),
+                refuses(
+                        "numGroups: expected a divisor of numExperts = 4, found 3",
+                        () -> grouped(1, 3, 1, GroupScore.MAX)),
                 refuses(
                         "numGroups: expected groups of 2 experts or more for TOP2_SUM, found 1",
                         () -> grouped(1, 4, 1, GroupScore.TOP2_SUM)),
                 refuses(
                         "topK: expected at most topGroups x group size = 2, found 3",
                         () -> grouped(3, 2, 1, GroupScore.MAX)),
-                refuses("topK: expected 1 as in the hash table, found 2", () -> with(2, table).route(PLAIN)),
-                refuses("tokenIds: expected one id per token for hash routing, found none", () -> with(1, table)
-                        .route(PLAIN)),
+                refuses(
+                        "topK: expected 1 as in the hash table, found 2",
+                        () -> with(2, table).route(PLAIN)),
+                refuses(
+                        "tokenIds: expected one id per token for hash routing, found none",
+                        () -> with(1, table).route(PLAIN)),
                 refuses("tokenIds[1]: expected 0 to 1, found 2", () -> hashed(table, 1, 2)),
                 refuses("hash table row 0: expected experts 0 to 3, found 9", () -> hashed(table, 0, 1)),
                 refuses(
                         "topK: expected numExperts = 4 for expert choice, found 2",
                         () -> with(2, new ExpertChoiceSelection(1)).route(PLAIN)),
-                refuses("baseTopK: expected at most topK = 2, found 3", () -> Routers.tokenRounding(3, 2, 4)
-                        .route(PLAIN)),
+                refuses(
+                        "baseTopK: expected at most topK = 2, found 3",
+                        () -> Routers.tokenRounding(3, 2, 4).route(PLAIN)),
                 refuses(
                         "numExperts: expected at least 2, found 1",
                         () -> new SparseMixerRouter(0).route(RouterInput.of(new double[1], 1, 1))));
     }
 
     private static void grouped(int topK, int groups, int top, GroupScore score) {
-        with(topK, new TopKSelection(By.SCORE, new GroupLimit(groups, top, score))).route(PLAIN);
+        with(topK, new TopKSelection(By.SCORE, new GroupLimit(groups, top, score)))
+                .route(PLAIN);
     }
 
     private static void hashed(HashSelection table, int... ids) {
@@ -219,7 +224,8 @@ class RouterArgumentsTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource({"inputs", "options", "routes", "routings"})
     void message(String expected, Executable call) {
-        assertEquals(expected, assertThrows(IllegalArgumentException.class, call).getMessage());
+        assertEquals(
+                expected, assertThrows(IllegalArgumentException.class, call).getMessage());
     }
 
     @ParameterizedTest

@@ -124,8 +124,8 @@ public final class RouterCases {
     private static ScoreRouter keptSoftmax() {
         return ScoreRouter.builder(3)
                 .selection(TopKSelection.BY_LOGITS)
-                .capacity(new CapacityRule(
-                        ExpertCapacity.fixed(2), CapacityRule.Scope.SEQUENCE, CapacityRule.Order.SLOT))
+                .capacity(
+                        new CapacityRule(ExpertCapacity.fixed(2), CapacityRule.Scope.SEQUENCE, CapacityRule.Order.SLOT))
                 .weightRule(WeightRule.SOFTMAX_OF_SELECTED.afterDropping())
                 .build();
     }

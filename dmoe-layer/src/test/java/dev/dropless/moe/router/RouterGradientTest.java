@@ -36,8 +36,7 @@ class RouterGradientTest {
             up[i] += STEP;
             down[i] -= STEP;
             double[] noise = noise(input);
-            double slope = difference(
-                    router, routing, g, RouterCases.input(up, noise), RouterCases.input(down, noise));
+            double slope = difference(router, routing, g, RouterCases.input(up, noise), RouterCases.input(down, noise));
             assertEquals(slope, actual[i] - 100, TOLERANCE, name + " logit " + i);
         }
     }
@@ -56,11 +55,7 @@ class RouterGradientTest {
             up[i] += STEP;
             down[i] -= STEP;
             double slope = difference(
-                    router,
-                    routing,
-                    g,
-                    RouterCases.input(input.logits(), up),
-                    RouterCases.input(input.logits(), down));
+                    router, routing, g, RouterCases.input(input.logits(), up), RouterCases.input(input.logits(), down));
             assertEquals(slope, actual[i], TOLERANCE, "noise logit " + i);
         }
     }

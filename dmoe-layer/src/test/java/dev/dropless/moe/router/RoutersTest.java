@@ -53,8 +53,12 @@ class RoutersTest {
         Routing routing = Routers.gshard(1).route(RouterInput.of(z, 3, 3));
         assertArrayEquals(new int[] {0, 1, 0, -1, 1, -1}, routing.expertIds());
         assertArrayEquals(new double[] {5. / 8, 3. / 8, 6. / 9, 0, 6. / 9, 0}, routing.weights(), EPS);
-        assertArrayEquals(routing.weights(), Routers.stMoe(1).route(RouterInput.of(z, 3, 3)).weights());
-        assertArrayEquals(routing.weights(), Routers.glam(1).route(RouterInput.of(z, 3, 3)).weights());
+        assertArrayEquals(
+                routing.weights(),
+                Routers.stMoe(1).route(RouterInput.of(z, 3, 3)).weights());
+        assertArrayEquals(
+                routing.weights(),
+                Routers.glam(1).route(RouterInput.of(z, 3, 3)).weights());
     }
 
     @Test
@@ -129,8 +133,9 @@ class RoutersTest {
             bias = SelectionBias.updated(bias, router.route(input).tokensPerExpert(), 0.002);
         }
         var input = RouterInput.builder(z, tokens, 8).selectionBias(bias).build();
-        double before = RoutingStatistics.of(router.route(
-                        RouterInput.builder(z, tokens, 8).selectionBias(new double[8]).build()))
+        double before = RoutingStatistics.of(router.route(RouterInput.builder(z, tokens, 8)
+                        .selectionBias(new double[8])
+                        .build()))
                 .loadVariation();
         double after = RoutingStatistics.of(router.route(input)).loadVariation();
         assertEquals(0, after, before / 10);
@@ -183,12 +188,11 @@ class RoutersTest {
             for (double number : numbers) {
                 mean += number / numbers.length;
             }
-            double expected =
-                    switch (draw) {
-                        case LOGIT_GAUSSIAN -> 0;
-                        case FIRST_EXPONENTIAL, SECOND_EXPONENTIAL -> 1;
-                        default -> 0.5;
-                    };
+            double expected = switch (draw) {
+                case LOGIT_GAUSSIAN -> 0;
+                case FIRST_EXPONENTIAL, SECOND_EXPONENTIAL -> 1;
+                default -> 0.5;
+            };
             // standard deviations are 1 or less, of the mean 1 / 200
             assertEquals(expected, mean, 0.025, draw.name());
         }

@@ -39,7 +39,8 @@ class RoutingStatisticsTest {
 
     @Test
     void droppedByPosition() {
-        // two sequences of three, all to expert 0, which has room for four: the last token of the second and the one before
+        // two sequences of three, all to expert 0, which has room for four: the last token of the second and the one
+        // before
         var input = RouterInput.builder(new double[12], 6, 2).shape(2, 3).build();
         var routing = Routers.megaBlocks(1, 0, ExpertCapacity.fixed(4)).route(input);
         assertArrayEquals(

@@ -61,8 +61,7 @@ class ScoreRouterTest {
         double s2 = 1 / (1 + Math.exp(-2));
         var sigmoid = ScoreRouter.builder(2)
                 .gating(Gating.of(ScoreFunction.SIGMOID))
-                .weightRule(new WeightRule(
-                        WeightRule.Source.SCORE, new WeightRule.Normalization(2, 0.1, 0), 3, false));
+                .weightRule(new WeightRule(WeightRule.Source.SCORE, new WeightRule.Normalization(2, 0.1, 0), 3, false));
         double norm = Math.sqrt(s0 * s0 + s2 * s2) + 0.1;
         assertArrayEquals(new double[] {3 * s2 / norm, 3 * s0 / norm}, weights(sigmoid, z), EPS);
         var floor = ScoreRouter.builder(1)
@@ -75,9 +74,7 @@ class ScoreRouterTest {
     }
 
     private static double[] weights(ScoreRouter.Builder builder, double[] logits) {
-        return builder.build()
-                .route(RouterInput.of(logits, 1, logits.length))
-                .weights();
+        return builder.build().route(RouterInput.of(logits, 1, logits.length)).weights();
     }
 
     @Test
@@ -118,7 +115,8 @@ class ScoreRouterTest {
             }
         }
         var byLogits = ScoreRouter.builder(2).selection(TopKSelection.BY_LOGITS).build();
-        int[] ids = byLogits.route(RouterInput.of(new double[] {Double.NaN, -5, -6}, 1, 3)).expertIds();
+        int[] ids = byLogits.route(RouterInput.of(new double[] {Double.NaN, -5, -6}, 1, 3))
+                .expertIds();
         assertArrayEquals(new int[] {1, 2}, ids);
     }
 

@@ -179,7 +179,8 @@ class SelectionTest {
         double[] z = {3, 1, 2, 0, 1, 0.5, 0, 1};
         var up = new TokenRoundingSelection(TopKSelection.BY_SCORE, 1, 4, Rounding.UP);
         int[] ids = select(up, 1, RouterInput.of(z, 4, 2));
-        // both experts want all four tokens and each token has one slot: expert 0 gives up, expert 1 then finds them free
+        // both experts want all four tokens and each token has one slot: expert 0 gives up, expert 1 then finds them
+        // free
         assertArrayEquals(new int[] {1, 1, 1, 1}, ids);
     }
 }

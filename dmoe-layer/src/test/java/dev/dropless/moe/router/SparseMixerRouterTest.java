@@ -21,7 +21,8 @@ class SparseMixerRouterTest {
 
     @Test
     void evaluationMasksFarLogits() {
-        // eps 0.1: masked where (m - z) / max(|z|, m) > 0.2. First m = 2: experts 2 and 3 are out. Second m = 1.9, likewise.
+        // eps 0.1: masked where (m - z) / max(|z|, m) > 0.2. First m = 2: experts 2 and 3 are out. Second m = 1.9,
+        // likewise.
         Routing routing = new SparseMixerRouter(0.1).route(RouterInput.of(Z, 1, 4));
         assertArrayEquals(new int[] {0, 1}, routing.expertIds());
         assertArrayEquals(new double[] {share(2, 2, 1.9), 1}, routing.weights(), 1e-15);
@@ -30,8 +31,7 @@ class SparseMixerRouterTest {
     @Test
     void wideMaskKeepsAll() {
         Routing routing = new SparseMixerRouter(5).route(RouterInput.of(Z, 1, 4));
-        assertArrayEquals(
-                new double[] {share(2, 2, 1.9, -1, 1), share(1.9, 1.9, -1, 1)}, routing.weights(), 1e-15);
+        assertArrayEquals(new double[] {share(2, 2, 1.9, -1, 1), share(1.9, 1.9, -1, 1)}, routing.weights(), 1e-15);
     }
 
     private static Routing train(double uniformFirst) {
