@@ -47,11 +47,12 @@ abstract class LayerContract {
 
     @TestFactory
     Stream<DynamicTest> everyOptionForwardAndBackward() {
-        return Configs.all().entrySet().stream().map(e -> DynamicTest.dynamicTest(e.getKey(), () -> {
-            for (int tokens : TOKENS) {
-                compare(e.getValue(), tokens, tokens);
-            }
-        }));
+        return Configs.all().entrySet().stream()
+                .map(e -> DynamicTest.dynamicTest(e.getKey(), () -> {
+                    for (int tokens : TOKENS) {
+                        compare(e.getValue(), tokens, tokens);
+                    }
+                }));
     }
 
     private void compare(MoeConfig config, int tokens, long seed) {
@@ -73,10 +74,9 @@ abstract class LayerContract {
             assertTrue(Fixture.error(y.toDoubles(), expected) <= tolerance(), "forward");
             for (MemoryPolicy policy : MemoryPolicy.values()) {
                 ForwardOptions training = ForwardOptions.training(RouterNoise.seeded(seed));
-                Fixture.Result got = Fixture.run(
-                        layer, x, dY, training, policy, Fixture.Losses.NONE, dataType(), Trainable.all());
-                Fixture.Result want =
-                        Fixture.run(judge, x, dY, training, MemoryPolicy.SAVE_ALL, Fixture.Losses.NONE);
+                Fixture.Result got =
+                        Fixture.run(layer, x, dY, training, policy, Fixture.Losses.NONE, dataType(), Trainable.all());
+                Fixture.Result want = Fixture.run(judge, x, dY, training, MemoryPolicy.SAVE_ALL, Fixture.Losses.NONE);
                 double error = Fixture.error(got, want);
                 assertTrue(error <= tolerance(), "%s, T = %d: error %g".formatted(policy, tokens, error));
             }
@@ -148,7 +148,8 @@ abstract class LayerContract {
         Arrays.fill(ids, 2);
         double[] weights = new double[tokens];
         Arrays.fill(weights, 0.5);
-        MoeConfig config = MoeConfig.builder(5, 3, 4, new FixedRouter(1, ids, weights)).build();
+        MoeConfig config =
+                MoeConfig.builder(5, 3, 4, new FixedRouter(1, ids, weights)).build();
         try (Setup s = setup(config, tokens, 4)) {
             Fixture.Result result = run(s, s.x, s.dY);
             double[] expected = new NaiveLayer(config, s.layer.parameters()).forward(s.x, ForwardOptions.evaluation());
@@ -193,7 +194,8 @@ abstract class LayerContract {
                 }
             }
             for (int i = 0; i < plain.gradients().size(); i++) {
-                double error = Fixture.error(shuffled.gradients().get(i), plain.gradients().get(i));
+                double error = Fixture.error(
+                        shuffled.gradients().get(i), plain.gradients().get(i));
                 assertTrue(error <= tolerance(), "another order of summation, error " + error);
             }
         }
@@ -246,7 +248,8 @@ abstract class LayerContract {
             Matrix nan = Matrix.of(new double[5 * 3], 5, 3);
             nan.fill(Double.NaN);
             assertEquals(3, shape.ffnHiddenSize());
-            s.layer.parameters()
+            s.layer
+                    .parameters()
                     .experts()
                     .load(dev.dropless.blocksparse.WeightPart.GATE, 1, nan, dev.dropless.blocksparse.Transpose.N);
             Matrix y = Fixture.poisoned(dataType(), 40, 5);
@@ -290,8 +293,8 @@ abstract class LayerContract {
     private Matrix backward(Setup s, MoeGradients gradients) {
         Matrix y = Fixture.poisoned(dataType(), (int) s.x.rows(), (int) s.x.columns());
         Matrix dX = Fixture.poisoned(dataType(), (int) s.x.rows(), (int) s.x.columns());
-        SavedState saved = s.layer.forwardTraining(
-                s.x, y, ForwardOptions.evaluation(), MemoryPolicy.SAVE_ALL, Trainable.all());
+        SavedState saved =
+                s.layer.forwardTraining(s.x, y, ForwardOptions.evaluation(), MemoryPolicy.SAVE_ALL, Trainable.all());
         s.layer.backward(saved, s.dY, dX, gradients, List.of());
         return dX;
     }
@@ -377,9 +380,9 @@ abstract class LayerContract {
         assertEquals(all.gradients().size(), storage.size());
         double[] router = storage.get(0).toDoubles();
         double[] expectedRouter = all.gradients().get(0);
-        assertArrayEquals(
-                some.contains(Trainable.ROUTER) ? expectedRouter : new double[router.length], router);
-        int experts = java.util.Objects.requireNonNull(found.experts()).storage().size();
+        assertArrayEquals(some.contains(Trainable.ROUTER) ? expectedRouter : new double[router.length], router);
+        int experts =
+                java.util.Objects.requireNonNull(found.experts()).storage().size();
         int first = 6; // router weight and bias, shared gate, latent projections, output bias
         for (int i = first; i < first + experts; i++) {
             double[] values = storage.get(i).toDoubles();

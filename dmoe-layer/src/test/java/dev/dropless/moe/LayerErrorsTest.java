@@ -21,7 +21,8 @@ import org.junit.jupiter.api.function.Executable;
 class LayerErrorsTest {
 
     private final Kernels kernels = Fixture.reference();
-    private final MoeConfig config = MoeConfig.builder(5, 3, 4, Configs.softmax(2)).build();
+    private final MoeConfig config =
+            MoeConfig.builder(5, 3, 4, Configs.softmax(2)).build();
     private final MoeLayer layer = MoeLayer.create(kernels, config, Precision.F64);
     private final MoeGradients gradients = layer.newGradients(Trainable.all(), ElementType.F64);
     private final Matrix x = Fixture.normal(new Random(1), 6, 5);
@@ -36,8 +37,7 @@ class LayerErrorsTest {
     }
 
     private static void refused(String message, Executable call) {
-        assertEquals(
-                message, assertThrows(IllegalArgumentException.class, call).getMessage());
+        assertEquals(message, assertThrows(IllegalArgumentException.class, call).getMessage());
     }
 
     private SavedState saved(Set<Trainable> trainable) {
@@ -55,7 +55,9 @@ class LayerErrorsTest {
         refused(
                 "options.batch: expected a divisor of the 6 tokens, found 4",
                 () -> layer.forward(x, y, ForwardOptions.evaluation().withBatch(4)));
-        refused("batch: expected at least 1, found 0", () -> ForwardOptions.evaluation().withBatch(0));
+        refused(
+                "batch: expected at least 1, found 0",
+                () -> ForwardOptions.evaluation().withBatch(0));
         Matrix huge = new Matrix(x.segment(), x.type(), 0, 1L << 31, 0, 0, x.space());
         refused(
                 "x: expected at most 1073741823 tokens of topK = 2 slots, found F64 [2147483648, 0]",
@@ -85,7 +87,8 @@ class LayerErrorsTest {
             String message = assertThrows(
                             IllegalArgumentException.class, () -> layer.backward(saved, x, y, some, List.of()))
                     .getMessage();
-            assertTrue(String.valueOf(message).matches("gradients: expected tensors for EXPERTS_(UP|DOWN), found none"));
+            assertTrue(
+                    String.valueOf(message).matches("gradients: expected tensors for EXPERTS_(UP|DOWN), found none"));
         }
         layer.backward(saved, x, y, gradients, List.of());
     }
@@ -140,14 +143,19 @@ class LayerErrorsTest {
 
     @Test
     void configurationsAreChecked() {
-        MoeConfig.Builder latent = MoeConfig.builder(5, 3, 4, Configs.softmax(2)).latentSize(-1);
+        MoeConfig.Builder latent =
+                MoeConfig.builder(5, 3, 4, Configs.softmax(2)).latentSize(-1);
         refused("latentSize: expected at least 0, found -1", latent::build);
         refused(
                 "identityExperts: expected at least 0, found -2",
-                () -> MoeConfig.builder(5, 3, 4, Configs.softmax(2)).identityExperts(-2).build());
-        refused("hiddenSize: expected at least 1, found 0", () -> MoeConfig.builder(0, 3, 4, Configs.softmax(2))
-                .latentSize(3)
-                .build());
+                () -> MoeConfig.builder(5, 3, 4, Configs.softmax(2))
+                        .identityExperts(-2)
+                        .build());
+        refused(
+                "hiddenSize: expected at least 1, found 0",
+                () -> MoeConfig.builder(0, 3, 4, Configs.softmax(2))
+                        .latentSize(3)
+                        .build());
         refused(
                 "identityExperts: expected numExperts + identityExperts below 2^31, found 2147483651",
                 () -> MoeConfig.builder(5, 3, 4, Configs.softmax(2))
@@ -192,7 +200,9 @@ class LayerErrorsTest {
                         Jitter.NONE));
         refused(
                 "routedScale: expected a number, found NaN",
-                () -> MoeConfig.builder(5, 3, 4, Configs.softmax(2)).routedScale(Double.NaN).build());
+                () -> MoeConfig.builder(5, 3, 4, Configs.softmax(2))
+                        .routedScale(Double.NaN)
+                        .build());
         Activation silu = Activation.of(Activation.Function.SILU);
         refused(
                 "shared.shape.numExperts: expected 1, found 2",
@@ -200,7 +210,9 @@ class LayerErrorsTest {
         SharedExpert narrow = new SharedExpert(new ExpertShape(1, 4, 3, true, false, false), silu, false);
         refused(
                 "shared.shape.hiddenSize: expected hiddenSize = 5, found 4",
-                () -> MoeConfig.builder(5, 3, 4, Configs.softmax(2)).shared(narrow, Combination.SUM).build());
+                () -> MoeConfig.builder(5, 3, 4, Configs.softmax(2))
+                        .shared(narrow, Combination.SUM)
+                        .build());
         refused("inputJitter.epsilon: expected in [0, 1), found 1.0", () -> new Jitter(1, Jitter.Scope.LAYER));
         refused(
                 "precision.router: expected F32 or F64, found BF16",

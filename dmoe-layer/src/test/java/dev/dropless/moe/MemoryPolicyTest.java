@@ -24,13 +24,14 @@ class MemoryPolicyTest {
 
     @TestFactory
     Stream<DynamicTest> statedBytesAreAllocated() {
-        return Configs.all().entrySet().stream().map(e -> DynamicTest.dynamicTest(e.getKey(), () -> {
-            for (MemoryPolicy policy : MemoryPolicy.values()) {
-                for (Precision precision : List.of(Precision.F64, Precision.BF16)) {
-                    check(e.getValue(), policy, precision);
-                }
-            }
-        }));
+        return Configs.all().entrySet().stream()
+                .map(e -> DynamicTest.dynamicTest(e.getKey(), () -> {
+                    for (MemoryPolicy policy : MemoryPolicy.values()) {
+                        for (Precision precision : List.of(Precision.F64, Precision.BF16)) {
+                            check(e.getValue(), policy, precision);
+                        }
+                    }
+                }));
     }
 
     private static void check(MoeConfig config, MemoryPolicy policy, Precision precision) {
@@ -61,7 +62,8 @@ class MemoryPolicyTest {
     @Test
     void policiesKeepLessAndLess() {
         MoeConfig config = MoeConfig.builder(64, 32, 8, Configs.softmax(4)).build();
-        assertEquals(4 * 3 * 32 * 2 + 4 * 4, MemoryPolicy.SAVE_ALL.bytesPerToken(config, Precision.BF16, ElementType.F32));
+        assertEquals(
+                4 * 3 * 32 * 2 + 4 * 4, MemoryPolicy.SAVE_ALL.bytesPerToken(config, Precision.BF16, ElementType.F32));
         assertEquals(
                 4 * 2 * 32 * 2 + 4 * 4,
                 MemoryPolicy.RECOMPUTE_ACTIVATION.bytesPerToken(config, Precision.BF16, ElementType.F32));
@@ -125,8 +127,7 @@ class MemoryPolicyTest {
             Fixture.randomize(layer.parameters(), 2);
             Matrix x = Fixture.normal(new Random(1), TOKENS, config.hiddenSize());
             Matrix y = Fixture.poisoned(ElementType.F64, TOKENS, config.hiddenSize());
-            SavedState saved =
-                    layer.forwardTraining(x, y, ForwardOptions.evaluation(), policy, trainable);
+            SavedState saved = layer.forwardTraining(x, y, ForwardOptions.evaluation(), policy, trainable);
             kernels.calls.clear();
             Matrix dX = trainable.contains(Trainable.INPUT)
                     ? Fixture.poisoned(ElementType.F64, TOKENS, config.hiddenSize())
@@ -152,7 +153,9 @@ class MemoryPolicyTest {
             saved.close();
             Routing routing = saved.routing();
             assertEquals(2 * TOKENS, Arrays.stream(routing.tokensPerExpert()).sum());
-            assertEquals(Arrays.toString(routing.tokensPerExpert()), Arrays.toString(saved.topology().tokensPerExpert()));
+            assertEquals(
+                    Arrays.toString(routing.tokensPerExpert()),
+                    Arrays.toString(saved.topology().tokensPerExpert()));
         }
     }
 }

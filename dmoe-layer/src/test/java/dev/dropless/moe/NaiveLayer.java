@@ -94,9 +94,8 @@ final class NaiveLayer {
         double[] b = project(weights, WeightPart.UP, WeightPart.UP_BIAS, id, in);
         double[] hidden = new double[a.length];
         for (int f = 0; f < a.length; f++) {
-            hidden[f] = b == null
-                    ? ActivationMath.hidden(activation, a[f])
-                    : ActivationMath.hidden(activation, a[f], b[f]);
+            hidden[f] =
+                    b == null ? ActivationMath.hidden(activation, a[f]) : ActivationMath.hidden(activation, a[f], b[f]);
         }
         return Objects.requireNonNull(project(weights, WeightPart.DOWN, WeightPart.DOWN_BIAS, id, hidden));
     }

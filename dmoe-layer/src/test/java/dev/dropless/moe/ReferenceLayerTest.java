@@ -63,7 +63,8 @@ class ReferenceLayerTest {
 
         @Override
         double tolerance() {
-            return 0.1; // pre-activations carry 8 bits, 4e-3 each, amplified as above; some fall on the other side of a clamp
+            return 0.1; // pre-activations carry 8 bits, 4e-3 each, amplified as above; some fall on the other side of a
+            // clamp
         }
     }
 }

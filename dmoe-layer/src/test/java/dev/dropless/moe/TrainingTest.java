@@ -105,8 +105,14 @@ class TrainingTest {
             for (WeightPart bias : List.of(WeightPart.GATE_BIAS, WeightPart.UP_BIAS, WeightPart.DOWN_BIAS)) {
                 deviation(0, a, bias);
             }
-            assertEquals(0, Fixture.error(java.util.Objects.requireNonNull(a.selectionBias()).toDoubles(), new double[8]));
-            assertEquals(0, Fixture.error(java.util.Objects.requireNonNull(a.routerBias()).toDoubles(), new double[8]));
+            assertEquals(
+                    0,
+                    Fixture.error(
+                            java.util.Objects.requireNonNull(a.selectionBias()).toDoubles(), new double[8]));
+            assertEquals(
+                    0,
+                    Fixture.error(
+                            java.util.Objects.requireNonNull(a.routerBias()).toDoubles(), new double[8]));
             assertArrayEquals(a.routerWeight().toDoubles(), b.routerWeight().toDoubles(), 1e-8);
             assertArrayEquals(
                     Fixture.part(a.experts(), WeightPart.DOWN, 7).toDoubles(),

@@ -43,8 +43,8 @@ class PaddedLayerTest {
     /** Products of the same rows in another shape: the order of every sum is the same or differs by a few roundings. */
     private static final double TOLERANCE = 1e-13;
 
-    private static final Fixture.Losses LOSSES = routing -> List.of(
-            new MegaBlocksBalancingLoss(0.1, 2).evaluate(routing), new RouterZLoss(1e-3).evaluate(routing));
+    private static final Fixture.Losses LOSSES = routing ->
+            List.of(new MegaBlocksBalancingLoss(0.1, 2).evaluate(routing), new RouterZLoss(1e-3).evaluate(routing));
 
     /** One layer computed both ways. */
     private static void compare(MoeConfig config, int tokens, long seed, CapacityPolicy capacity) {
@@ -65,12 +65,13 @@ class PaddedLayerTest {
 
     @TestFactory
     Stream<DynamicTest> everyOptionEqualsDropless() {
-        return Configs.all().entrySet().stream().map(e -> DynamicTest.dynamicTest(e.getKey(), () -> {
-            for (int tokens : new int[] {0, 1, 8, 31}) {
-                compare(e.getValue(), tokens, tokens + 1, CapacityPolicy.maximumLoad());
-            }
-            compare(e.getValue(), 9, 3, CapacityPolicy.fixed(15)); // more room than anyone needs
-        }));
+        return Configs.all().entrySet().stream()
+                .map(e -> DynamicTest.dynamicTest(e.getKey(), () -> {
+                    for (int tokens : new int[] {0, 1, 8, 31}) {
+                        compare(e.getValue(), tokens, tokens + 1, CapacityPolicy.maximumLoad());
+                    }
+                    compare(e.getValue(), 9, 3, CapacityPolicy.fixed(15)); // more room than anyone needs
+                }));
     }
 
     /** MegaBlocks' grid of (batch, sequence, hidden, experts, k), scaled down; F = H; k is really passed on. */
@@ -127,7 +128,8 @@ class PaddedLayerTest {
     @CsvSource({"0.25,1", "0.5,2", "1,2", "1.25,3", "2,1"})
     void dropsEqualARouterThatDrops(double factor, int topK) {
         int tokens = 37;
-        MoeConfig plain = MoeConfig.builder(6, 4, 5, Routers.megaBlocks(topK, 0, null)).build();
+        MoeConfig plain =
+                MoeConfig.builder(6, 4, 5, Routers.megaBlocks(topK, 0, null)).build();
         MoeConfig dropping = MoeConfig.builder(6, 4, 5, Routers.megaBlocks(topK, 0, ExpertCapacity.factor(factor)))
                 .build();
         try (Kernels kernels = Fixture.reference();
@@ -151,7 +153,8 @@ class PaddedLayerTest {
         int tokens = 60;
         int topK = 2;
         int experts = 5;
-        MoeConfig config = MoeConfig.builder(6, 4, experts, Configs.softmax(topK)).build();
+        MoeConfig config =
+                MoeConfig.builder(6, 4, experts, Configs.softmax(topK)).build();
         try (Kernels kernels = Fixture.reference();
                 MoeLayer layer = MoeLayer.create(kernels, config, Precision.F64)) {
             Fixture.randomize(layer.parameters(), 29);
@@ -166,9 +169,9 @@ class PaddedLayerTest {
                                 x, y, ForwardOptions.evaluation(), MemoryPolicy.SAVE_ALL, Trainable.all())) {
                     List<Integer> dropped = dropped(saved.routing(), policy, experts);
                     DropReport report = DropReport.of(dropless.topology(), policy, 4);
-                    assertArrayEquals(
-                            dropped.stream().mapToInt(i -> i).toArray(), report.droppedSlots());
-                    assertEquals(tokens * topK - dropped.size(), saved.topology().rows());
+                    assertArrayEquals(dropped.stream().mapToInt(i -> i).toArray(), report.droppedSlots());
+                    assertEquals(
+                            tokens * topK - dropped.size(), saved.topology().rows());
                     checkPositions(dropped, report, 15, topK);
                 }
             }
@@ -177,12 +180,11 @@ class PaddedLayerTest {
 
     /** In (expert, slot) order the first C of each expert stay. */
     private static List<Integer> dropped(Routing routing, CapacityPolicy policy, int experts) {
-        int capacity =
-                switch (policy) {
-                    case CapacityPolicy.Factor f -> (int) (f.factor() * routing.topK() * routing.tokens() / experts);
-                    case CapacityPolicy.Fixed f -> f.rows();
-                    case CapacityPolicy.MaximumLoad m -> Integer.MAX_VALUE;
-                };
+        int capacity = switch (policy) {
+            case CapacityPolicy.Factor f -> (int) (f.factor() * routing.topK() * routing.tokens() / experts);
+            case CapacityPolicy.Fixed f -> f.rows();
+            case CapacityPolicy.MaximumLoad m -> Integer.MAX_VALUE;
+        };
         int[] seen = new int[experts];
         List<Integer> dropped = new ArrayList<>();
         for (int slot = 0; slot < routing.expertIds().length; slot++) {
@@ -221,9 +223,11 @@ class PaddedLayerTest {
         DropReport all = DropReport.of(topology, CapacityPolicy.maximumLoad(), 1);
         assertEquals(4, all.capacity());
         assertEquals(0, all.droppedFraction());
-        DropReport none = DropReport.of(dev.dropless.topology.Topology.of(new int[0], 2, 3), CapacityPolicy.factor(1), 1);
-        assertEquals(Map.of("dropped", 0.0, "waste", 0.0), Map.of(
-                "dropped", none.droppedFraction(), "waste", none.paddingWaste()));
+        DropReport none =
+                DropReport.of(dev.dropless.topology.Topology.of(new int[0], 2, 3), CapacityPolicy.factor(1), 1);
+        assertEquals(
+                Map.of("dropped", 0.0, "waste", 0.0),
+                Map.of("dropped", none.droppedFraction(), "waste", none.paddingWaste()));
     }
 
     @Test
