@@ -129,8 +129,8 @@ public final class Assembler {
 
     private void checkRegisters(VectorOp op, int dst, int src1, int src2) {
         if ((dst | src1 | src2) < 0 || Math.max(dst, Math.max(src1, src2)) >= width.registers) {
-            throw new IllegalArgumentException("registers: expected below %d, found %d, %d, %d"
-                    .formatted(width.registers, dst, src1, src2));
+            throw new IllegalArgumentException(
+                    "registers: expected below %d, found %d, %d, %d".formatted(width.registers, dst, src1, src2));
         }
         if (op.unary && src1 != 0) {
             throw new IllegalArgumentException("src1: expected 0 for unary " + op + ", found " + src1);
@@ -184,7 +184,8 @@ public final class Assembler {
 
     private static int displacementMode(Address memory, int scale8) {
         int displacement = memory.displacement();
-        if (displacement == 0 && memory.base().low() != Gpr.RBP.low()) { // RBP and R13 without displacement mean something else
+        if (displacement == 0
+                && memory.base().low() != Gpr.RBP.low()) { // RBP and R13 without displacement mean something else
             return DISPLACEMENT_NONE;
         }
         int units = displacement / scale8;

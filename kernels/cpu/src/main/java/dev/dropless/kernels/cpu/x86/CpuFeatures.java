@@ -45,8 +45,8 @@ public record CpuFeatures(String brand, boolean avx2Fma, boolean avx512, boolean
         try (ExecutableCode code = ExecutableCode.load(assembler.toByteArray());
                 Arena arena = Arena.ofConfined()) {
             Linker linker = Linker.nativeLinker();
-            MethodHandle leaf = linker.downcallHandle(
-                    code.entry(cpuid), FunctionDescriptor.ofVoid(JAVA_INT, JAVA_INT, ADDRESS));
+            MethodHandle leaf =
+                    linker.downcallHandle(code.entry(cpuid), FunctionDescriptor.ofVoid(JAVA_INT, JAVA_INT, ADDRESS));
             MethodHandle xcr0 = linker.downcallHandle(code.entry(xgetbv), FunctionDescriptor.of(JAVA_INT, JAVA_INT));
             return ForeignCall.of(() -> read(leaf, xcr0, arena.allocate(16, 16)));
         }

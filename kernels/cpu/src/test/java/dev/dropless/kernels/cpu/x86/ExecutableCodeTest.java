@@ -76,8 +76,7 @@ class ExecutableCodeTest {
                 .orElseThrow()
                 .split("\\s+"));
         assertEquals(flags.contains("avx2") && flags.contains("fma"), features.avx2Fma());
-        assertEquals(
-                flags.containsAll(List.of("avx512f", "avx512bw", "avx512dq", "avx512vl")), features.avx512());
+        assertEquals(flags.containsAll(List.of("avx512f", "avx512bw", "avx512dq", "avx512vl")), features.avx512());
         assertEquals(flags.contains("avx512_bf16"), features.avx512Bf16());
         assertEquals(flags.contains("avx512_vnni"), features.avx512Vnni());
         assertFalse(features.brand().isBlank());
