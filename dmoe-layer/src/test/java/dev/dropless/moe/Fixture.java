@@ -97,6 +97,7 @@ public final class Fixture {
             p.routerWeight(),
             p.routerBias(),
             p.selectionBias(),
+            p.noiseWeight(),
             p.sharedGate(),
             p.latentIn(),
             p.latentOut(),
