@@ -171,7 +171,9 @@ public abstract sealed class LayerTensors implements AutoCloseable permits MoePa
     }
 
     private @Nullable Matrix[] matrices() {
-        return new @Nullable Matrix[] {routerWeight, routerBias, noiseWeight, sharedGate, latentIn, latentOut, outputBias};
+        return new @Nullable Matrix[] {
+            routerWeight, routerBias, noiseWeight, sharedGate, latentIn, latentOut, outputBias
+        };
     }
 
     private @Nullable ExpertWeights[] expertGroups() {

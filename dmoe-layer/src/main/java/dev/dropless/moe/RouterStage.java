@@ -72,8 +72,7 @@ final class RouterStage {
      *
      * @param dWeights gradient of the routing weights [T, k]; changed
      */
-    LogitGradients backward(
-            Routing routing, double[] dWeights, List<LossValue> losses, KernelMemory.Scope scratch) {
+    LogitGradients backward(Routing routing, double[] dWeights, List<LossValue> losses, KernelMemory.Scope scratch) {
         double[] dLogits = new double[routing.logits().length];
         double[] dNoise = new double[config.noisyGating() ? dLogits.length : 0];
         for (LossValue loss : losses) {
@@ -133,7 +132,8 @@ final class RouterStage {
 
     void checkLosses(Routing routing, List<LossValue> losses) {
         for (LossValue loss : losses) {
-            checkLength("lossTerms.dNoiseLogits", config.noisyGating() ? routing.logits().length : 0, loss.dNoiseLogits());
+            checkLength(
+                    "lossTerms.dNoiseLogits", config.noisyGating() ? routing.logits().length : 0, loss.dNoiseLogits());
             checkLength("lossTerms.dLogits", routing.logits().length, loss.dLogits());
             checkLength("lossTerms.dWeights", routing.weights().length, loss.dWeights());
         }

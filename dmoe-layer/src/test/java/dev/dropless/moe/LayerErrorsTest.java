@@ -79,11 +79,7 @@ class LayerErrorsTest {
         refused(
                 "lossTerms.dNoiseLogits: expected 0 elements, found 24",
                 () -> layer.backward(
-                        saved,
-                        x,
-                        y,
-                        gradients,
-                        List.of(LossValue.ofNoisyLogits(0, new double[24], new double[24]))));
+                        saved, x, y, gradients, List.of(LossValue.ofNoisyLogits(0, new double[24], new double[24]))));
         refused(
                 "lossTerms.dWeights: expected 12 elements, found 7",
                 () -> layer.backward(saved, x, y, gradients, List.of(LossValue.ofWeights(0, 24, new double[7]))));
