@@ -1,0 +1,7 @@
+package dev.dropless.blocksparse;
+
+/** Keeps the exported package from being empty; deleted by the change that adds its first type. */
+public final class Placeholder {
+
+    private Placeholder() {}
+}

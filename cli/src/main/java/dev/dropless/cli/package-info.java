@@ -1,0 +1,7 @@
+/**
+ * The {@code ./dropless} command.
+ */
+@NullMarked
+package dev.dropless.cli;
+
+import org.jspecify.annotations.NullMarked;

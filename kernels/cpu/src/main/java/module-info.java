@@ -1,0 +1,8 @@
+/** The CPU back end, found through {@link java.util.ServiceLoader}. */
+module dev.dropless.kernels.cpu {
+    requires dev.dropless.blocksparse;
+    requires static jdk.incubator.vector;
+    requires static transitive org.jspecify;
+
+    exports dev.dropless.kernels.cpu;
+}
