@@ -108,7 +108,7 @@ public sealed interface BlockPattern permits MoeBlockPattern, BcsrPattern {
     int transposedBlock(int position);
 
     /**
-     * Tells whether every block is blockSize x blockSize.
+     * Tells whether every row stripe and every column stripe, and so every block, has the full size.
      *
      * @return true for the STK format
      */
@@ -159,6 +159,32 @@ public sealed interface BlockPattern permits MoeBlockPattern, BcsrPattern {
      */
     default int width(int blockColumn) {
         return (int) (columnOffset(blockColumn + 1) - columnOffset(blockColumn));
+    }
+
+    /**
+     * Tells whether another pattern stores the same blocks of the same sizes, so that data of the one is data of the other.
+     *
+     * @param other a pattern of either kind
+     * @return true if stripes and blocks agree; found by comparing them all, unless the two are equal
+     */
+    default boolean sameBlocks(BlockPattern other) {
+        if (equals(other)) {
+            return true;
+        }
+        if (blockRows() != other.blockRows() || blockColumns() != other.blockColumns() || blocks() != other.blocks()) {
+            return false;
+        }
+        boolean same = true;
+        for (int r = 0; r <= blockRows() && same; r++) {
+            same = rowOffset(r) == other.rowOffset(r) && firstBlock(r) == other.firstBlock(r);
+        }
+        for (int c = 0; c <= blockColumns() && same; c++) {
+            same = columnOffset(c) == other.columnOffset(c);
+        }
+        for (int z = 0; z < blocks() && same; z++) {
+            same = columnOf(z) == other.columnOf(z);
+        }
+        return same;
     }
 
     /**

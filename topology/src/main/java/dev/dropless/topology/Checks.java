@@ -12,6 +12,20 @@ final class Checks {
         return value;
     }
 
+    static void length(String argument, int[] array, String meaning, long expected) {
+        if (array.length != expected) {
+            throw mismatch(argument + ".length", meaning + " = " + expected, array.length);
+        }
+    }
+
+    /** Narrows a computed size to int, or says which sizes made it too large. */
+    static int fitsInt(String what, long value, String sizes) {
+        if (value > Integer.MAX_VALUE) {
+            throw mismatch(what, "at most %d (%s)".formatted(Integer.MAX_VALUE, sizes), value);
+        }
+        return (int) value;
+    }
+
     static IllegalArgumentException mismatch(String argument, Object expected, Object found) {
         return new IllegalArgumentException("%s: expected %s, found %s".formatted(argument, expected, found));
     }

@@ -22,7 +22,8 @@ public interface TaskRunner {
      * tasks wrote is visible to the caller afterwards.
      *
      * @param tasks number of tasks, 0 or more
-     * @param task what to do with one task's index; the first exception one of them throws is thrown on to the caller, after all tasks ended
+     * @param task what to do with one task's index; an exception one of them throws is thrown on to the caller once no task runs any
+     *     more; tasks that had not begun by then may be left out
      */
     void run(int tasks, IntConsumer task);
 

@@ -1,6 +1,7 @@
 package dev.dropless.topology;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.Objects;
 
 /**
@@ -58,6 +59,61 @@ public final class Topology {
         int[] identity = new int[tokens];
         Arrays.setAll(identity, t -> t);
         return new Topology(tokens, 1, new int[] {0, tokens}, identity, identity);
+    }
+
+    /**
+     * Joins the topologies of several ranks, or of several parts of a batch: the tokens of each follow those of the one
+     * before it. The result is the same as if all assignments had been sorted at once.
+     *
+     * @param topologies one or more, all with the same numbers of experts and of slots per token
+     * @return the topology of all tokens
+     * @throws IllegalArgumentException if the list is empty, two of them differ in experts or topK, or there are more than
+     *     2^31-1 slots
+     */
+    public static Topology concat(List<Topology> topologies) {
+        if (topologies.isEmpty()) {
+            throw Checks.mismatch("topologies", "at least 1 topology", 0);
+        }
+        Topology first = topologies.getFirst();
+        long slots = 0;
+        for (int i = 0; i < topologies.size(); i++) {
+            Topology part = topologies.get(i);
+            if (part.numExperts() != first.numExperts()) {
+                throw Checks.mismatch("topologies[" + i + "].numExperts", first.numExperts(), part.numExperts());
+            }
+            if (part.topK != first.topK) {
+                throw Checks.mismatch("topologies[" + i + "].topK", first.topK, part.topK);
+            }
+            slots += part.slots();
+        }
+        return join(topologies, Checks.fitsInt("slots", slots, topologies.size() + " topologies together"));
+    }
+
+    private static Topology join(List<Topology> parts, int slots) {
+        int experts = parts.getFirst().numExperts();
+        int[] offsets = new int[experts + 1];
+        for (Topology part : parts) {
+            for (int e = 0; e <= experts; e++) {
+                offsets[e] += part.offsets[e];
+            }
+        }
+        int[] next = offsets.clone();
+        int[] slotOfRow = new int[offsets[experts]];
+        int[] rowOfSlot = new int[slots];
+        Arrays.fill(rowOfSlot, UNASSIGNED);
+        int firstSlot = 0;
+        for (Topology part : parts) {
+            for (int e = 0; e < experts; e++) {
+                for (int row = part.offsets[e]; row < part.offsets[e + 1]; row++) {
+                    int slot = firstSlot + part.slotOfRow[row];
+                    slotOfRow[next[e]] = slot;
+                    rowOfSlot[slot] = next[e]++;
+                }
+            }
+            firstSlot += part.slots();
+        }
+        int topK = parts.getFirst().topK;
+        return new Topology(slots / topK, topK, offsets, slotOfRow, rowOfSlot);
     }
 
     /**
@@ -188,17 +244,29 @@ public final class Topology {
      */
     public int expertOfRow(int row) {
         Objects.checkIndex(row, rows());
-        int low = 0;
-        int high = numExperts();
-        while (high - low > 1) { // offset(low) <= row < offset(high)
-            int middle = (low + high) >>> 1;
-            if (offsets[middle] <= row) {
-                low = middle;
-            } else {
-                high = middle;
-            }
+        return PrefixSums.segmentOf(offsets, row);
+    }
+
+    /**
+     * Returns the end of every expert's rows (MegaBlocks: bins).
+     *
+     * @return a new array [numExperts], the inclusive cumulative sum of {@link #tokensPerExpert()}
+     */
+    public int[] bins() {
+        return PrefixSums.inclusive(offsets);
+    }
+
+    /**
+     * Returns the expert that owns each row (MegaBlocks: bin_ids).
+     *
+     * @return a new array [rows], ascending
+     */
+    public int[] binIds() {
+        int[] experts = new int[rows()];
+        for (int e = 0; e < numExperts(); e++) {
+            Arrays.fill(experts, offsets[e], offsets[e + 1], e);
         }
-        return low;
+        return experts;
     }
 
     /**
@@ -217,6 +285,20 @@ public final class Topology {
      */
     public int[] rowOfSlot() {
         return rowOfSlot.clone();
+    }
+
+    /** Two topologies are equal if they put the same slots into the same rows of the same experts. */
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof Topology that
+                && topK == that.topK
+                && Arrays.equals(offsets, that.offsets)
+                && Arrays.equals(rowOfSlot, that.rowOfSlot);
+    }
+
+    @Override
+    public int hashCode() {
+        return 31 * (31 * topK + Arrays.hashCode(offsets)) + Arrays.hashCode(rowOfSlot);
     }
 
     @Override

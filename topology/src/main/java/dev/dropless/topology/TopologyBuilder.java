@@ -55,14 +55,19 @@ public final class TopologyBuilder {
         if (expertIds.length % topK != 0) {
             throw Checks.mismatch("expertIds.length", "a multiple of topK = " + topK, expertIds.length);
         }
-        return build(expertIds, Math.clamp(expertIds.length / MIN_CHUNK, 1, tasks.parallelism()));
+        int chunkLength = Math.max(MIN_CHUNK, numExperts); // the sum over chunks must not cost more than the slots do
+        return build(expertIds, Math.clamp(expertIds.length / chunkLength, 1, tasks.parallelism()));
     }
 
     /** As {@link #build(int[])}, with the number of chunks given; package-private so that tests can force it. */
     Topology build(int[] expertIds, int chunks) {
         int slots = expertIds.length;
         int[][] next = new int[chunks][numExperts]; // counts first, then each chunk's next row in each expert
-        tasks.run(chunks, c -> count(expertIds, begin(slots, chunks, c), begin(slots, chunks, c + 1), next[c]));
+        int[] firstBad = new int[chunks];
+        tasks.run(chunks, c -> {
+            firstBad[c] = count(expertIds, begin(slots, chunks, c), begin(slots, chunks, c + 1), next[c]);
+        });
+        rejectBadSlots(expertIds, firstBad);
 
         int[] offsets = new int[numExperts + 1];
         int row = 0;
@@ -96,15 +101,28 @@ public final class TopologyBuilder {
         return (int) ((long) slots * chunk / chunks);
     }
 
-    private void count(int[] expertIds, int from, int to, int[] counts) {
+    /** Counts the ids of one chunk; returns the first slot with an id out of range, or -1. */
+    private int count(int[] expertIds, int from, int to, int[] counts) {
         for (int slot = from; slot < to; slot++) {
             int expert = expertIds[slot];
             if (expert < Topology.UNASSIGNED || expert >= numExperts) {
-                throw Checks.mismatch(
-                        "expertIds[" + slot + "]", "0.." + (numExperts - 1) + ", or -1 for an unassigned slot", expert);
+                return slot;
             }
             if (expert != Topology.UNASSIGNED) {
                 counts[expert]++;
+            }
+        }
+        return -1;
+    }
+
+    /** Chunks are in slot order, so the first one that found something found the first bad slot of all. */
+    private void rejectBadSlots(int[] expertIds, int[] firstBad) {
+        for (int slot : firstBad) {
+            if (slot >= 0) {
+                throw Checks.mismatch(
+                        "expertIds[" + slot + "]",
+                        "0.." + (numExperts - 1) + ", or -1 for an unassigned slot",
+                        expertIds[slot]);
             }
         }
     }
