@@ -4,4 +4,11 @@ module dev.dropless.blocksparse {
     requires static transitive org.jspecify;
 
     exports dev.dropless.blocksparse;
+    exports dev.dropless.blocksparse.reference;
+    exports dev.dropless.blocksparse.spi;
+
+    uses dev.dropless.blocksparse.spi.KernelBackend;
+
+    provides dev.dropless.blocksparse.spi.KernelBackend with
+            dev.dropless.blocksparse.reference.ReferenceBackend;
 }

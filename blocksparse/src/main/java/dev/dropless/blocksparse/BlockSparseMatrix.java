@@ -1,6 +1,7 @@
 package dev.dropless.blocksparse;
 
 import dev.dropless.topology.BlockPattern;
+import java.lang.foreign.Arena;
 
 /**
  * A block-sparse matrix: a pattern of blocks and their data. A view, like {@link Matrix}.
@@ -20,6 +21,18 @@ public record BlockSparseMatrix(BlockPattern pattern, Matrix data) {
             throw new IllegalArgumentException(
                     "data: expected [1, %d], found %s".formatted(pattern.elements(), data.describe()));
         }
+    }
+
+    /**
+     * A block-sparse matrix in new native memory, all blocks zero.
+     *
+     * @param arena owner of the memory
+     * @param pattern which blocks are stored
+     * @param type element type
+     * @return the matrix
+     */
+    public static BlockSparseMatrix allocate(Arena arena, BlockPattern pattern, ElementType type) {
+        return new BlockSparseMatrix(pattern, Matrix.allocate(arena, type, 1, pattern.elements()));
     }
 
     /**

@@ -43,7 +43,7 @@ public enum ElementType {
 
         @Override
         public void set(MemorySegment segment, long byteOffset, double value) {
-            segment.set(SHORT, byteOffset, floatToBf16((float) value));
+            segment.set(SHORT, byteOffset, floatToBf16(toOdd(value)));
         }
     },
     /** IEEE 754 binary16. */
@@ -55,7 +55,7 @@ public enum ElementType {
 
         @Override
         public void set(MemorySegment segment, long byteOffset, double value) {
-            segment.set(SHORT, byteOffset, Float.floatToFloat16((float) value));
+            segment.set(SHORT, byteOffset, Float.floatToFloat16(toOdd(value)));
         }
     };
 
@@ -96,7 +96,7 @@ public enum ElementType {
     public abstract double get(MemorySegment segment, long byteOffset);
 
     /**
-     * Writes one element, rounded to this type. Values for the 16-bit types are rounded to binary32 first.
+     * Writes one element, rounded to this type once.
      *
      * @param segment memory
      * @param byteOffset where the element begins
@@ -122,9 +122,23 @@ public enum ElementType {
      */
     public static short floatToBf16(float value) {
         int bits = Float.floatToRawIntBits(value);
-        if (value != value) {
+        if (Float.isNaN(value)) {
             return (short) ((bits >>> 16) | 0x40);
         }
         return (short) ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16);
+    }
+
+    /**
+     * Rounds to binary32 such that rounding the result to 16 bits equals rounding the double to 16 bits: an inexact result becomes the neighbour
+     * whose last bit is 1, which no 16-bit type takes for a tie (Boldo and Melquiond, Emulation of FMA and correctly rounded sums: proved algorithms
+     * using rounding to odd, IEEE Transactions on Computers 57, 2008).
+     */
+    private static float toOdd(double value) {
+        float nearest = (float) value;
+        int bits = Float.floatToRawIntBits(nearest);
+        if (nearest == value || Float.isNaN(nearest) || Float.isInfinite(nearest) || (bits & 1) == 1) {
+            return nearest;
+        }
+        return Float.intBitsToFloat(Math.abs(nearest) < Math.abs(value) ? bits + 1 : bits - 1);
     }
 }

@@ -197,6 +197,55 @@ public record Matrix(
     }
 
     /**
+     * Tells whether two matrices share an element, as far as that is certain: both are plain runs of memory, or rows of both are equally far apart.
+     *
+     * @param other a matrix
+     * @return true if they share memory; false if not, or if that cannot be told from their shapes (different strides, read-only heap segments)
+     */
+    public boolean overlaps(Matrix other) {
+        if (!space.equals(other.space) || !segment.heapBase().equals(other.segment.heapBase())
+                || isEmpty() || other.isEmpty() || segment.isReadOnly() && !segment.isNative()
+                || other.firstByte() >= endByte() || firstByte() >= other.endByte()) {
+            return false;
+        }
+        if (isRun() && other.isRun()) {
+            return true;
+        }
+        long stride = (rows == 1 ? other.strideBytes() : strideBytes());
+        long width = columns * type.bytes();
+        long otherWidth = other.columns * other.type.bytes();
+        if ((other.rows > 1 && other.strideBytes() != stride) || width > stride || otherWidth > stride) {
+            return false;
+        }
+        // In rows of one stride, the other matrix begins `down` rows below and `right` bytes after this one, and may reach into the next row.
+        long down = Math.floorDiv(other.firstByte() - firstByte(), stride);
+        long right = Math.floorMod(other.firstByte() - firstByte(), stride);
+        boolean here = right < width && down < rows && down + other.rows > 0;
+        boolean next = right + otherWidth > stride && down + 1 < rows && down + 1 + other.rows > 0;
+        return here || next;
+    }
+
+    private boolean isEmpty() {
+        return rows == 0 || columns == 0;
+    }
+
+    private boolean isRun() {
+        return rows == 1 || rowStride == columns;
+    }
+
+    private long strideBytes() {
+        return rowStride * type.bytes();
+    }
+
+    private long firstByte() {
+        return segment.address() + offset * type.bytes();
+    }
+
+    private long endByte() {
+        return firstByte() + (rows - 1) * strideBytes() + columns * type.bytes();
+    }
+
+    /**
      * Sets every element to one value; elements between rows are left alone.
      *
      * @param value what to store
