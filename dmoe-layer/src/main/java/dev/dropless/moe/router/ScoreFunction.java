@@ -1,0 +1,83 @@
+package dev.dropless.moe.router;
+
+/** How one token's gate logits become scores. */
+public enum ScoreFunction {
+    /** exp(z_e) / sum over all experts of exp(z). */
+    SOFTMAX,
+    /** 1 / (1 + exp(-z_e)), each expert on its own (DeepSeek-V3, arXiv 2412.19437, equation 15). */
+    SIGMOID,
+    /** sqrt(ln(1 + exp(z_e))), each expert on its own (DeepSeek-V4). */
+    SQRT_SOFTPLUS;
+
+    /** Scores of the row that starts at {@code offset}. */
+    void forward(double[] logits, double[] scores, int offset, int numExperts) {
+        switch (this) {
+            case SOFTMAX -> softmax(logits, scores, offset, numExperts);
+            case SIGMOID -> {
+                for (int i = offset; i < offset + numExperts; i++) {
+                    scores[i] = sigmoid(logits[i]);
+                }
+            }
+            case SQRT_SOFTPLUS -> {
+                for (int i = offset; i < offset + numExperts; i++) {
+                    scores[i] = Math.sqrt(softplus(logits[i]));
+                }
+            }
+        }
+    }
+
+    /** Adds the gradient of one row's logits, given the gradient of its scores. */
+    void backward(double[] logits, double[] scores, double[] dScores, double[] dLogits, int offset, int numExperts) {
+        switch (this) {
+            case SOFTMAX -> softmaxBackward(scores, dScores, dLogits, offset, numExperts);
+            case SIGMOID -> {
+                for (int i = offset; i < offset + numExperts; i++) {
+                    // sigmoid(-z) keeps its digits where 1 - sigmoid(z) has lost them
+                    dLogits[i] += dScores[i] * scores[i] * sigmoid(-logits[i]);
+                }
+            }
+            case SQRT_SOFTPLUS -> {
+                for (int i = offset; i < offset + numExperts; i++) {
+                    dLogits[i] += scores[i] == 0 ? 0 : dScores[i] * sigmoid(logits[i]) / (2 * scores[i]);
+                }
+            }
+        }
+    }
+
+    static double sigmoid(double z) {
+        if (z >= 0) {
+            return 1 / (1 + Math.exp(-z));
+        }
+        double exp = Math.exp(z);
+        return exp / (1 + exp);
+    }
+
+    static double softplus(double z) {
+        return Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
+    }
+
+    static void softmax(double[] logits, double[] scores, int offset, int count) {
+        double max = Double.NEGATIVE_INFINITY;
+        for (int i = offset; i < offset + count; i++) {
+            max = Math.max(max, logits[i]);
+        }
+        double sum = 0;
+        for (int i = offset; i < offset + count; i++) {
+            scores[i] = Math.exp(logits[i] - max);
+            sum += scores[i];
+        }
+        for (int i = offset; i < offset + count; i++) {
+            scores[i] /= sum;
+        }
+    }
+
+    static void softmaxBackward(double[] scores, double[] dScores, double[] dLogits, int offset, int count) {
+        double mean = 0;
+        for (int i = offset; i < offset + count; i++) {
+            mean += scores[i] * dScores[i];
+        }
+        for (int i = offset; i < offset + count; i++) {
+            dLogits[i] += scores[i] * (dScores[i] - mean);
+        }
+    }
+}
