@@ -9,7 +9,8 @@ import java.util.Arrays;
  * @param offsets first block of each block row, then the number of blocks: [blockRows + 1]
  * @param columnIndices block column of each block: [blocks]
  * @param rowIndices block row of each block: [blocks]
- * @param offsetsT first position of each block column in transposed order, then the number of blocks: [blockColumns + 1]
+ * @param offsetsT first position of each block column in transposed order, then the number of blocks: [blockColumns +
+ *     1]
  * @param columnIndicesT block <em>row</em> at each position of the transposed order (STK: column_indices_t): [blocks]
  * @param rowIndicesT block <em>column</em> at each position of the transposed order: [blocks]
  * @param blockOffsetsT block at each position of the transposed order: [blocks]

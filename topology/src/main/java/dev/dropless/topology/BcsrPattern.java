@@ -20,6 +20,7 @@ public final class BcsrPattern implements BlockPattern {
     private final int[] blockOffsetsT;
 
     private BcsrPattern(int blockRows, int blockColumns, int blockSize, int[] offsets, int[] columnIndices) {
+        Checks.fitsLong("elements", columnIndices.length, (long) blockSize * blockSize);
         this.blockSize = blockSize;
         this.blockRows = blockRows;
         this.blockColumns = blockColumns;
@@ -40,10 +41,12 @@ public final class BcsrPattern implements BlockPattern {
      * @param blockRows number of block rows, 0 or more
      * @param blockColumns number of block columns, 0..2^31-2
      * @param blockSize height and width of every block, 1 or more
-     * @param offsets first block of each block row and, last, the number of blocks: [blockRows + 1], ascending from 0; copied
+     * @param offsets first block of each block row and, last, the number of blocks: [blockRows + 1], ascending from
+     *     0; copied
      * @param columnIndices block column of each block: [blocks], strictly ascending within a block row; copied
      * @return the pattern
-     * @throws IllegalArgumentException if a size, a length, an offset or a column is not as stated
+     * @throws IllegalArgumentException if a size, a length, an offset or a column is not as stated, or there are more
+     *     than 2^63-1 elements
      */
     public static BcsrPattern of(int blockRows, int blockColumns, int blockSize, int[] offsets, int[] columnIndices) {
         checkSizes(blockRows, blockColumns, blockSize);
@@ -65,7 +68,8 @@ public final class BcsrPattern implements BlockPattern {
      * @param blockSize height and width of every block, 1 or more
      * @param mask whether each block is stored: [blockRows, blockColumns] row-major; read, not kept
      * @return the pattern
-     * @throws IllegalArgumentException if a size is out of range or the mask has another length
+     * @throws IllegalArgumentException if a size is out of range, the mask has another length, or there are more than
+     *     2^63-1 elements
      */
     public static BcsrPattern ofMask(int blockRows, int blockColumns, int blockSize, boolean[] mask) {
         checkSizes(blockRows, blockColumns, blockSize);
@@ -102,7 +106,8 @@ public final class BcsrPattern implements BlockPattern {
         }
         for (int r = 1; r < offsets.length; r++) {
             if (offsets[r] < offsets[r - 1]) {
-                throw Checks.mismatch("offsets[" + r + "]", "at least offsets[" + (r - 1) + "] = " + offsets[r - 1], offsets[r]);
+                throw Checks.mismatch(
+                        "offsets[" + r + "]", "at least offsets[" + (r - 1) + "] = " + offsets[r - 1], offsets[r]);
             }
         }
         int last = offsets.length - 1;

@@ -1,12 +1,13 @@
 package dev.dropless.topology;
 
 /**
- * Where the stored blocks of a block-sparse matrix lie: blocked compressed rows (BCSR) with the transposed order beside it.
+ * Where the stored blocks of a block-sparse matrix lie: blocked compressed rows (BCSR) with the transposed order
+ * beside it.
  *
- * <p>Blocks are numbered row by row, and by column inside a row. The rows and the columns of the matrix are each cut into consecutive
- * stripes of at most {@link #blockSize}; a block is where a row stripe (block row) meets a column stripe (block column). When all stripes have the
- * full size the pattern is {@link #uniform}, and this is the format of MegaBlocks and STK; otherwise blocks are as high as the stripe has rows,
- * and nothing is padded.
+ * <p>Blocks are numbered row by row, and by column inside a row. The rows and the columns of the matrix are each cut
+ * into consecutive stripes of at most {@link #blockSize}; a block is where a row stripe (block row) meets a column
+ * stripe (block column). When all stripes have the full size the pattern is {@link #uniform}, and this is the format
+ * of MegaBlocks and STK; otherwise blocks are as high as the stripe has rows, and nothing is padded.
  *
  * <p>Data of a block is row-major and dense at {@link #dataOffset}; blocks lie one after the other in block order.
  *
@@ -51,7 +52,8 @@ public sealed interface BlockPattern permits MoeBlockPattern, BcsrPattern {
     long rowOffset(int blockRow);
 
     /**
-     * Returns the first matrix column of a block column; of {@code blockColumns()} it is the number of columns of the matrix.
+     * Returns the first matrix column of a block column; of {@code blockColumns()} it is the number of columns of the
+     * matrix.
      *
      * @param blockColumn 0..blockColumns
      * @return column
@@ -91,8 +93,8 @@ public sealed interface BlockPattern permits MoeBlockPattern, BcsrPattern {
     int columnOf(int block);
 
     /**
-     * Returns the first position of a block column when the blocks are ordered by column (STK: offsets_t); of {@code blockColumns()} it is
-     * {@link #blocks}.
+     * Returns the first position of a block column when the blocks are ordered by column (STK: offsets_t); of {@code
+     * blockColumns()} it is {@link #blocks}.
      *
      * @param blockColumn 0..blockColumns
      * @return position in transposed order
@@ -100,7 +102,8 @@ public sealed interface BlockPattern permits MoeBlockPattern, BcsrPattern {
     int firstTransposed(int blockColumn);
 
     /**
-     * Returns the block at a position of the transposed order, which goes by (block column, block row) (STK: block_offsets_t).
+     * Returns the block at a position of the transposed order, which goes by (block column, block row) (STK:
+     * block_offsets_t).
      *
      * @param position 0..blocks-1
      * @return block
@@ -162,7 +165,8 @@ public sealed interface BlockPattern permits MoeBlockPattern, BcsrPattern {
     }
 
     /**
-     * Tells whether another pattern stores the same blocks of the same sizes, so that data of the one is data of the other.
+     * Tells whether another pattern stores the same blocks of the same sizes, so that data of the one is data of the
+     * other.
      *
      * @param other a pattern of either kind
      * @return true if stripes and blocks agree; found by comparing them all, unless the two are equal

@@ -26,6 +26,13 @@ final class Checks {
         return (int) value;
     }
 
+    /** Requires that the number of elements, {@code rows * columns}, is a long. */
+    static void fitsLong(String what, long rows, long columns) {
+        if (Math.multiplyHigh(rows, columns) != 0 || rows * columns < 0) {
+            throw mismatch(what, "at most " + Long.MAX_VALUE, rows + " * " + columns);
+        }
+    }
+
     static IllegalArgumentException mismatch(String argument, Object expected, Object found) {
         return new IllegalArgumentException("%s: expected %s, found %s".formatted(argument, expected, found));
     }

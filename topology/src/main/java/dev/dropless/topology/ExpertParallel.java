@@ -7,10 +7,10 @@ import java.util.Arrays;
  * only: moving the rows is the caller's business.
  *
  * <p>W ranks form min(W, E) expert shards of E / min(W, E) experts; with more ranks than experts the W / E ranks of a
- * shard each hold an equal part of every expert's {@code ffnHiddenSize}, and rows go to all of them. One exchange is: each
- * rank sorts its slots by expert ({@link Topology}), sends {@link #countsToSend} and then its sorted rows
- * ({@link #sendCounts} of them to each peer); from the counts that arrive, {@link #receive} says how the rows that arrive
- * are sorted by local expert.
+ * shard each hold an equal part of every expert's {@code ffnHiddenSize}, and rows go to all of them. One exchange is:
+ * each rank sorts its slots by expert ({@link Topology}), sends {@link #countsToSend} and then its sorted rows
+ * ({@link #sendCounts} of them to each peer); from the counts that arrive, {@link #receive} says how the rows that
+ * arrive are sorted by local expert.
  *
  * <p>Source: MegaBlocks' expert model parallelism, layers/moe.py and layers/mpu.py.
  *
@@ -109,12 +109,14 @@ public record ExpertParallel(int worldSize, int numExperts) {
     public int[] countsToSend(Topology topology) {
         checkExperts(topology);
         int[] counts = new int[worldSize * expertsPerRank()];
-        Arrays.setAll(counts, i -> topology.tokensPerExpert(i % numExperts)); // the shards, repeated for each hidden shard
+        Arrays.setAll(
+                counts, i -> topology.tokensPerExpert(i % numExperts)); // the shards, repeated for each hidden shard
         return counts;
     }
 
     /**
-     * Returns how many rows go to each peer. They are this rank's rows from {@code topology.offset(firstExpert(peer))} on.
+     * Returns how many rows go to each peer. They are this rank's rows from {@code
+     * topology.offset(firstExpert(peer))} on.
      *
      * @param topology this rank's slots, over all experts of the layer
      * @return a new array [worldSize]
@@ -123,8 +125,7 @@ public record ExpertParallel(int worldSize, int numExperts) {
     public int[] sendCounts(Topology topology) {
         checkExperts(topology);
         int[] rows = new int[worldSize];
-        Arrays.setAll(
-                rows, p -> topology.offset(firstExpert(p) + expertsPerRank()) - topology.offset(firstExpert(p)));
+        Arrays.setAll(rows, p -> topology.offset(firstExpert(p) + expertsPerRank()) - topology.offset(firstExpert(p)));
         return rows;
     }
 
@@ -135,8 +136,8 @@ public record ExpertParallel(int worldSize, int numExperts) {
     }
 
     /**
-     * Works out how the rows that arrive at a rank are sorted by local expert. They arrive ordered by (source rank, local
-     * expert, row at the source).
+     * Works out how the rows that arrive at a rank are sorted by local expert. They arrive ordered by (source rank,
+     * local expert, row at the source).
      *
      * @param receivedCounts what the peers' {@link #countsToSend} hold for this rank: [worldSize, expertsPerRank]
      *     row-major, row p from peer p; read, not kept
@@ -147,19 +148,20 @@ public record ExpertParallel(int worldSize, int numExperts) {
     public Received receive(int[] receivedCounts) {
         int local = expertsPerRank();
         Checks.length("receivedCounts", receivedCounts, "worldSize * expertsPerRank", (long) worldSize * local);
-        int[] receiveCounts = new int[worldSize];
-        int[] replicateBins = new int[receivedCounts.length];
         long rows = 0;
         for (int i = 0; i < receivedCounts.length; i++) {
             rows += Checks.atLeast("receivedCounts[" + i + "]", receivedCounts[i], 0);
-            replicateBins[i] = Checks.fitsInt("received rows", rows, "worldSize = " + worldSize);
-            receiveCounts[i / local] += receivedCounts[i];
         }
-        int[] expertIds = new int[(int) rows];
-        int from = 0;
-        for (int i = 0; i < replicateBins.length; i++) {
-            Arrays.fill(expertIds, from, replicateBins[i], i % local);
-            from = replicateBins[i];
+        int[] expertIds = new int[Checks.fitsInt("received rows", rows, "worldSize = " + worldSize)];
+        int[] receiveCounts = new int[worldSize];
+        int[] replicateBins = new int[receivedCounts.length];
+        int end = 0;
+        for (int i = 0; i < receivedCounts.length; i++) {
+            int begin = end;
+            end += receivedCounts[i];
+            receiveCounts[i / local] += receivedCounts[i];
+            replicateBins[i] = end;
+            Arrays.fill(expertIds, begin, end, i % local);
         }
         return new Received(receiveCounts, replicateBins, expertIds, Topology.of(expertIds, 1, local));
     }

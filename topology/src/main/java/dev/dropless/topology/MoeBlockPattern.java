@@ -7,15 +7,15 @@ import java.util.Arrays;
  * rectangle of its rows and its {@code ffnHiddenSize} columns. Nothing but O(E) prefix sums is stored; every index is
  * computed in closed form when asked for, those of the transposed order too.
  *
- * <p>With q = ceil(ffnHiddenSize / blockSize) block columns per expert and r0(e) the first block row of expert e, every
- * block row has exactly q blocks, so block {@code r * q + j} lies in block row r and in block column {@code e * q + j}. In
- * the transposed order expert e owns the same range of positions, ordered by (j, r).
+ * <p>With q = ceil(ffnHiddenSize / blockSize) block columns per expert and r0(e) the first block row of expert e,
+ * every block row has exactly q blocks, so block {@code r * q + j} lies in block row r and in block column {@code e *
+ * q + j}. In the transposed order expert e owns the same range of positions, ordered by (j, r).
  *
- * <p>Rows come in two granularities. {@link #exact exact}: no row is padding; the last block row of an expert is as high
- * as it has rows left, and matrix row i is row i of the {@link Topology}. {@link #padded padded}: every expert's rows are
- * rounded up to the block size, and matrix row i is row i of {@link PaddedRows}; where the block size divides
- * {@code ffnHiddenSize} this is the matrix of MegaBlocks. If it does not, the last block column of each expert is
- * narrower in both.
+ * <p>Rows come in two granularities. {@link #exact exact}: no row is padding; the last block row of an expert is as
+ * high as it has rows left, and matrix row i is row i of the {@link Topology}. {@link #padded padded}: every expert's
+ * rows are rounded up to the block size, and matrix row i is row i of {@link PaddedRows}; where the block size
+ * divides {@code ffnHiddenSize} this is the matrix of MegaBlocks. If it does not, the last block column of each
+ * expert is narrower in both.
  *
  * <p>Operations that must find the expert of a block row take O(log E), all others O(1). Source: MegaBlocks (arXiv
  * 2211.15841), section 5.1.3, with the sorts replaced by their results.
@@ -46,6 +46,7 @@ public final class MoeBlockPattern implements BlockPattern {
             fullStripes &= padded || load % blockSize == 0;
         }
         this.uniform = fullStripes;
+        Checks.fitsLong("elements", rowStart[experts], ffnHiddenSize);
         String width = "ffnHiddenSize = %d, blockSize = %d".formatted(ffnHiddenSize, blockSize);
         Checks.fitsInt("blockColumns", (long) experts * columnsPerExpert, "numExperts = " + experts + ", " + width);
         this.blocks = Checks.fitsInt(
@@ -61,7 +62,8 @@ public final class MoeBlockPattern implements BlockPattern {
      * @param blockSize largest height and width of a block, 1 or more
      * @param ffnHiddenSize columns of each expert, 1 or more
      * @return the pattern
-     * @throws IllegalArgumentException if a size is out of range, or there are more than 2^31-1 blocks or block columns
+     * @throws IllegalArgumentException if a size is out of range, or there are more than 2^31-1 blocks or block
+     *     columns, or more than 2^63-1 elements
      */
     public static MoeBlockPattern exact(Topology topology, int blockSize, int ffnHiddenSize) {
         return new MoeBlockPattern(topology, blockSize, ffnHiddenSize, false);
@@ -74,7 +76,8 @@ public final class MoeBlockPattern implements BlockPattern {
      * @param blockSize height of every block and largest width, 1 or more
      * @param ffnHiddenSize columns of each expert, 1 or more
      * @return the pattern
-     * @throws IllegalArgumentException if a size is out of range, or there are more than 2^31-1 blocks or block columns
+     * @throws IllegalArgumentException if a size is out of range, or there are more than 2^31-1 blocks or block
+     *     columns, or more than 2^63-1 elements
      */
     public static MoeBlockPattern padded(Topology topology, int blockSize, int ffnHiddenSize) {
         return new MoeBlockPattern(topology, blockSize, ffnHiddenSize, true);

@@ -7,10 +7,11 @@ import java.util.Objects;
 /**
  * Which row of the experts' work belongs to which token: the router's assignments sorted by expert, and the way back.
  *
- * <p>Notation: T {@link #tokens}, k {@link #topK}, E {@link #numExperts}; slot {@code s = token * k + rank} is the {@code rank}-th choice of a token.
- * The assigned slots, ordered by (expert, slot), are the <em>rows</em> 0..{@link #rows()}-1; expert e owns the rows from {@link #offset offset(e)} up to
- * {@code offset(e + 1)}. No row is padding. A slot whose expert id is {@link #UNASSIGNED} has no row (a capacity limit dropped it, or it needs no
- * matrix product).
+ * <p>Notation: T {@link #tokens}, k {@link #topK}, E {@link #numExperts}; slot {@code s = token * k + rank} is the
+ * {@code rank}-th choice of a token. The assigned slots, ordered by (expert, slot), are the <em>rows</em> 0..{@link
+ * #rows()}-1; expert e owns the rows from {@link #offset offset(e)} up to {@code offset(e + 1)}. No row is padding. A
+ * slot whose expert id is {@link #UNASSIGNED} has no row (a capacity limit dropped it, or it needs no matrix
+ * product).
  *
  * <p>Instances are immutable and safe for use by several threads. Source: MegaBlocks (arXiv 2211.15841), section 5.
  */
@@ -34,21 +35,24 @@ public final class Topology {
     }
 
     /**
-     * Builds the topology of the given assignments on the calling thread; {@link TopologyBuilder} does the same on several.
+     * Builds the topology of the given assignments on the calling thread; {@link TopologyBuilder} does the same on
+     * several.
      *
-     * @param expertIds expert of every slot, [tokens, topK] row-major: 0..numExperts-1, or {@link #UNASSIGNED}; read, not kept
+     * @param expertIds expert of every slot, [tokens, topK] row-major: 0..numExperts-1, or {@link #UNASSIGNED}; read,
+     *     not kept
      * @param topK slots per token, 1 or more
      * @param numExperts number of experts, 1 or more
      * @return the topology
-     * @throws IllegalArgumentException if a size is out of range, the length is no multiple of {@code topK}, or an id is out of range
+     * @throws IllegalArgumentException if a size is out of range, the length is no multiple of {@code topK}, or an id
+     *     is out of range
      */
     public static Topology of(int[] expertIds, int topK, int numExperts) {
         return new TopologyBuilder(numExperts, topK).build(expertIds);
     }
 
     /**
-     * The topology in which every token goes to the one expert there is: row t is token t. Dense layers, shared experts among them, are
-     * this case.
+     * The topology in which every token goes to the one expert there is: row t is token t. Dense layers, shared
+     * experts among them, are this case.
      *
      * @param tokens number of tokens, 0 or more
      * @return the topology with numExperts = topK = 1
@@ -67,7 +71,8 @@ public final class Topology {
      *
      * @param topologies one or more, all with the same numbers of experts and of slots per token
      * @return the topology of all tokens
-     * @throws IllegalArgumentException if the list is empty, two of them differ in experts or topK, or there are more than
+     * @throws IllegalArgumentException if the list is empty, two of them differ in experts or topK, or there are more
+     *     than
      *     2^31-1 slots
      */
     public static Topology concat(List<Topology> topologies) {
@@ -226,8 +231,8 @@ public final class Topology {
     }
 
     /**
-     * Returns the row in which a slot is computed: the inverse permutation. With it the sum over a token's experts is a gather, free of races
-     * and in a fixed order.
+     * Returns the row in which a slot is computed: the inverse permutation. With it the sum over a token's experts is
+     * a gather, free of races and in a fixed order.
      *
      * @param slot token * topK + rank
      * @return the row, or {@link #UNASSIGNED}

@@ -1,12 +1,12 @@
 package dev.dropless.topology;
 
 /**
- * Turns the router's expert ids into a {@link Topology} with one stable counting sort: O(T*k + E) work, the same result for any number
- * of threads.
+ * Turns the router's expert ids into a {@link Topology} with one stable counting sort: O(T*k + E) work, the same
+ * result for any number of threads.
  *
- * <p>The ids are cut into chunks. Each chunk counts its ids; an exclusive sum over (expert, chunk) gives every chunk its own first row in every
- * expert; then each chunk places its slots in order. Chunks never write to the same place, and the order inside an expert is slot
- * order, so earlier tokens come first.
+ * <p>The ids are cut into chunks. Each chunk counts its ids; an exclusive sum over (expert, chunk) gives every chunk
+ * its own first row in every expert; then each chunk places its slots in order. Chunks never write to the same place,
+ * and the order inside an expert is slot order, so earlier tokens come first.
  *
  * <p>A builder is immutable and may be used by several threads.
  */
@@ -47,7 +47,8 @@ public final class TopologyBuilder {
     /**
      * Sorts the slots by expert.
      *
-     * @param expertIds expert of every slot, [tokens, topK] row-major: 0..numExperts-1, or {@link Topology#UNASSIGNED}; read, not kept
+     * @param expertIds expert of every slot, [tokens, topK] row-major: 0..numExperts-1, or {@link
+     *     Topology#UNASSIGNED}; read, not kept
      * @return the topology
      * @throws IllegalArgumentException if the length is no multiple of topK or an id is out of range
      */
