@@ -17,15 +17,29 @@ public final class CaseResults {
 
     private final Map<String, Tensor> tensors = new LinkedHashMap<>();
 
+    /** What a tensor is, which decides how closely it must agree in single precision. */
+    public enum Role {
+        /** Whole numbers: equal. */
+        INTEGER,
+        /** An output, a gradient of the input, a loss. */
+        VALUE,
+        /** Gradient of an expert's weight. */
+        EXPERT_GRADIENT,
+        /** Gradient of a shared expert's gate. */
+        SHARED_GATE_GRADIENT,
+        /** Gradient of the router's weight. */
+        ROUTER_GRADIENT
+    }
+
     /**
      * A computed tensor.
      *
      * @param shape sizes, outermost first
      * @param values elements in order
-     * @param integer whether they are whole numbers
+     * @param role what it is
      */
     @SuppressWarnings("ArrayRecordComponent") // a plain carrier, never compared
-    public record Tensor(long[] shape, double[] values, boolean integer) {}
+    public record Tensor(long[] shape, double[] values, Role role) {}
 
     /**
      * Adds real numbers.
@@ -35,7 +49,19 @@ public final class CaseResults {
      * @param shape sizes, outermost first
      */
     public void reals(String name, double[] values, long... shape) {
-        add(name, new Tensor(shape, values, false));
+        reals(Role.VALUE, name, values, shape);
+    }
+
+    /**
+     * Adds real numbers with a role.
+     *
+     * @param role what they are
+     * @param name name of the tensor
+     * @param values elements in order
+     * @param shape sizes, outermost first
+     */
+    public void reals(Role role, String name, double[] values, long... shape) {
+        add(name, new Tensor(shape, values, role));
     }
 
     /**
@@ -57,12 +83,23 @@ public final class CaseResults {
      */
     public void integers(String name, int[] values, long... shape) {
         long[] sizes = shape.length == 0 ? new long[] {values.length} : shape;
-        add(name, new Tensor(sizes, Arrays.stream(values).asDoubleStream().toArray(), true));
+        add(name, new Tensor(sizes, Arrays.stream(values).asDoubleStream().toArray(), Role.INTEGER));
     }
 
     private void add(String name, Tensor tensor) {
         if (tensors.put(name, tensor) != null) {
             throw new IllegalStateException("tensor " + name + " was computed twice");
+        }
+    }
+
+    /**
+     * Leaves out what the case has no result for, unless it has no results at all.
+     *
+     * @param file the case
+     */
+    public void keepThoseOf(CaseFile file) {
+        if (tensors.keySet().stream().anyMatch(file::contains)) {
+            tensors.keySet().removeIf(name -> !file.contains(name));
         }
     }
 
@@ -88,7 +125,7 @@ public final class CaseResults {
         metadata.forEach(writer::metadata);
         tensors.forEach((name, tensor) -> {
             boolean stored = file.contains(name);
-            TensorType type = stored ? file.tensor(name).type() : tensor.integer ? TensorType.I64 : TensorType.F64;
+            TensorType type = stored ? file.tensor(name).type() : tensor.role == Role.INTEGER ? TensorType.I64 : TensorType.F64;
             long[] shape = stored ? file.tensor(name).shape() : tensor.shape;
             writer.tensor(name, type, shape, MemorySegment.ofBuffer(encode(type, tensor.values)));
         });

@@ -6,7 +6,10 @@ import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.Transpose;
 import dev.dropless.blocksparse.spi.KernelMemory;
 import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.topology.BcsrArrays;
 import dev.dropless.topology.BcsrPattern;
+import java.util.List;
+import java.util.Locale;
 
 /** Cases of kind {@code block_sparse_matmul}: DSD, DDS and SDD in all transpositions. */
 final class MatmulCase implements AutoCloseable {
@@ -40,12 +43,32 @@ final class MatmulCase implements AutoCloseable {
                     matmul.sdd(first, second);
                 }
             }
+            matmul.pattern();
             return matmul.results;
         }
     }
 
+    /** The other index arrays of S, and S written out. */
+    private void pattern() {
+        BcsrArrays arrays = sparse.pattern().arrays();
+        results.integers("s.row_indices", arrays.rowIndices());
+        results.integers("s.offsets_t", arrays.offsetsT());
+        results.integers("s.column_indices_t", arrays.columnIndicesT());
+        results.integers("s.row_indices_t", arrays.rowIndicesT());
+        results.integers("s.block_offsets_t", arrays.blockOffsetsT());
+        Matrix dense = scope.allocate(type, sparse.rows(), sparse.columns());
+        kernels.blockSparse().toDense(sparse, dense);
+        put("s.dense", dense);
+    }
+
+    static boolean isInput(String name) {
+        return name.startsWith("d_")
+                || name.startsWith("e_")
+                || List.of("s.data", "s.shape", "s.offsets", "s.column_indices").contains(name);
+    }
+
     private static String suffix(Transpose first, Transpose second) {
-        return (first.name() + second.name()).toLowerCase(java.util.Locale.ROOT);
+        return (first.name() + second.name()).toLowerCase(Locale.ROOT);
     }
 
     private Matrix operand(String name) {

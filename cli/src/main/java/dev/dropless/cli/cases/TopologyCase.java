@@ -37,6 +37,10 @@ final class TopologyCase {
         return results;
     }
 
+    static boolean isInput(String name) {
+        return name.equals("topk_indices") || name.startsWith("perm.") || name.endsWith(".scatter_in");
+    }
+
     private static List<Integer> blockSizes(CaseFile file) throws SafetensorsException {
         Object parsed = Json.parse(file.path() + ": block_sizes", file.metadata("block_sizes"));
         if (!(parsed instanceof List<?> list)) {
