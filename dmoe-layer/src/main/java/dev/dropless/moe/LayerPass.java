@@ -1,0 +1,215 @@
+package dev.dropless.moe;
+
+import dev.dropless.blocksparse.ElementType;
+import dev.dropless.blocksparse.Matrix;
+import dev.dropless.blocksparse.Transpose;
+import dev.dropless.blocksparse.spi.BlockSparseKernels;
+import dev.dropless.blocksparse.spi.KernelMemory;
+import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.moe.loss.LossValue;
+import dev.dropless.moe.router.InputJitter;
+import dev.dropless.moe.router.RouterNoise;
+import dev.dropless.moe.router.Routing;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One batch on its way through a layer, forward and then perhaps backward, in terms of its three parts: router, routed experts, shared expert. Owns what
+ * forward keeps. Arguments were checked by {@link MoeLayer}.
+ */
+final class LayerPass implements AutoCloseable {
+
+    /** What all batches of a layer share. */
+    record Parts(
+            Kernels kernels,
+            MoeConfig config,
+            MoeParameters parameters,
+            ExpertExecution routed,
+            @Nullable ExpertExecution shared,
+            RouterStage router,
+            HostOps host) {}
+
+    private final Parts parts;
+    private final MoeConfig config;
+    private final Kernels kernels;
+    private final BlockSparseKernels products;
+    private final KernelMemory memory;
+    private final Set<Trainable> trainable;
+    private final KernelMemory.Scope saved;
+    private final Matrix x;
+    private final int tokens;
+    private final @Nullable Matrix jitter;
+    private final Routing routing;
+    private final RoutedPart routedPart;
+    private final @Nullable SharedPart sharedPart;
+
+    /** Routes the batch and makes room for what backward will need. */
+    LayerPass(Parts parts, Matrix x, ForwardOptions options, MemoryPolicy policy, Set<Trainable> trainable) {
+        this.parts = parts;
+        this.config = parts.config();
+        this.kernels = parts.kernels();
+        this.products = kernels.blockSparse();
+        this.memory = kernels.memory();
+        this.trainable = trainable;
+        this.x = x;
+        this.tokens = (int) x.rows();
+        this.saved = memory.open();
+        RoutedPart routedOpened = null;
+        SharedPart sharedOpened = null;
+        boolean opened = false;
+        try (KernelMemory.Scope scratch = memory.open()) {
+            jitter = options.training() && config.inputJitter().epsilon() > 0 ? drawJitter(options.noise()) : null;
+            routing = parts.router().route(routerInput(layerInput(scratch), scratch), options);
+            routedOpened = new RoutedPart(parts, routing, policy, trainable, saved);
+            ExpertExecution shared = parts.shared();
+            if (shared != null) {
+                sharedOpened = new SharedPart(parts, shared, tokens, policy, trainable, saved);
+            }
+            opened = true;
+        } finally {
+            if (!opened) {
+                closeAll(routedOpened, sharedOpened);
+            }
+        }
+        this.routedPart = routedOpened;
+        this.sharedPart = sharedOpened;
+    }
+
+    private Matrix drawJitter(RouterNoise noise) {
+        double epsilon = config.inputJitter().epsilon();
+        int count = Math.toIntExact((long) tokens * config.hiddenSize());
+        double[] factors = InputJitter.factors(noise, count, epsilon);
+        Matrix matrix = saved.allocate(kernels.accumulation(), tokens, config.hiddenSize());
+        memory.copy(Matrix.of(factors, tokens, config.hiddenSize()), matrix);
+        return matrix;
+    }
+
+    private boolean jitters(Jitter.Scope scope) {
+        return jitter != null && config.inputJitter().scope() == scope;
+    }
+
+    /** What experts see. */
+    private Matrix layerInput(KernelMemory.Scope scratch) {
+        return jitters(Jitter.Scope.LAYER) ? jittered(x, scratch) : x;
+    }
+
+    /** What the router sees. */
+    private Matrix routerInput(Matrix layerInput, KernelMemory.Scope scratch) {
+        return jitters(Jitter.Scope.ROUTER) ? jittered(layerInput, scratch) : layerInput;
+    }
+
+    private Matrix jittered(Matrix clean, KernelMemory.Scope scratch) {
+        Matrix noisy = scratch.allocate(kernels.accumulation(), tokens, config.hiddenSize());
+        parts.host().multiply(clean, Objects.requireNonNull(jitter), noisy);
+        return noisy;
+    }
+
+    Routing routing() {
+        return routing;
+    }
+
+    Set<Trainable> trainable() {
+        return trainable;
+    }
+
+    ExpertBatch routedBatch() {
+        return routedPart.batch();
+    }
+
+    void forward(Matrix y) {
+        try (KernelMemory.Scope scratch = memory.open()) {
+            Matrix seen = layerInput(scratch);
+            boolean several = sharedPart != null || config.outputBias() || config.identityExperts() > 0;
+            Matrix sum = several ? wide(y, scratch) : y;
+            routedPart.forward(seen, sum, scratch);
+            if (sharedPart != null) {
+                sharedPart.forward(seen, sum, scratch);
+            }
+            Matrix bias = parts.parameters().outputBias();
+            if (bias != null) {
+                products.gemm(ones(scratch), Transpose.N, bias, Transpose.N, sum, true);
+            }
+            if (sum != y) {
+                memory.copy(sum, y);
+            }
+        }
+    }
+
+    void backward(Matrix dY, @Nullable Matrix dX, @Nullable MoeGradients gradients, List<LossValue> losses) {
+        try (KernelMemory.Scope scratch = memory.open()) {
+            Matrix seen = layerInput(scratch);
+            Matrix sum = dX == null ? null : wide(dX, scratch);
+            if (trainable.contains(Trainable.OUTPUT_BIAS) && gradients != null && gradients.outputBias() != null) {
+                products.gemm(ones(scratch), Transpose.T, dY, Transpose.N, gradients.outputBias(), true);
+            }
+            boolean routes = dX != null || trainable.contains(Trainable.ROUTER);
+            double[] dWeights = routedPart.backward(seen, dY, sum, routes, gradients, scratch);
+            if (sharedPart != null) {
+                sharedPart.backward(seen, dY, sum, gradients, scratch);
+            }
+            if (routes) {
+                routerBackward(seen, dWeights, losses, sum, gradients, scratch);
+            }
+            if (sum != null && jitter != null && jitters(Jitter.Scope.LAYER)) {
+                parts.host().multiply(sum, jitter, sum);
+            }
+            if (dX != null && sum != null && sum != dX) {
+                memory.copy(sum, dX);
+            }
+        }
+    }
+
+    private void routerBackward(
+            Matrix seen,
+            double[] dWeights,
+            List<LossValue> losses,
+            @Nullable Matrix dX,
+            @Nullable MoeGradients gradients,
+            KernelMemory.Scope scratch) {
+        double[] values = parts.router().logitGradient(routing, dWeights, losses);
+        Matrix dLogits = scratch.allocate(kernels.accumulation(), tokens, config.routedChoices());
+        memory.copy(Matrix.of(values, tokens, config.routedChoices()), dLogits);
+        if (trainable.contains(Trainable.ROUTER) && gradients != null) {
+            parts.router().parameterGradients(routerInput(seen, scratch), dLogits, gradients, ones(scratch));
+        }
+        if (dX != null && jitter != null && jitters(Jitter.Scope.ROUTER)) {
+            Matrix noisy = scratch.allocate(kernels.accumulation(), tokens, config.hiddenSize());
+            parts.router().inputGradient(dLogits, noisy, false);
+            parts.host().multiplyAdd(noisy, jitter, dX);
+        } else if (dX != null) {
+            parts.router().inputGradient(dLogits, dX, true);
+        }
+    }
+
+    /** The matrix itself, or, if adding to it several times would round several times, a wide stand-in to be copied at the end. */
+    private Matrix wide(Matrix target, KernelMemory.Scope scratch) {
+        ElementType type = kernels.accumulation();
+        return target.type().bytes() >= type.bytes() ? target : scratch.allocate(type, target.rows(), target.columns());
+    }
+
+    private Matrix ones(KernelMemory.Scope scratch) {
+        double[] values = new double[tokens];
+        Arrays.fill(values, 1);
+        Matrix ones = scratch.allocate(kernels.accumulation(), tokens, 1);
+        memory.copy(Matrix.of(values, tokens, 1), ones);
+        return ones;
+    }
+
+    private void closeAll(@Nullable RoutedPart routedOpened, @Nullable SharedPart sharedOpened) {
+        saved.close();
+        if (routedOpened != null) {
+            routedOpened.close();
+        }
+        if (sharedOpened != null) {
+            sharedOpened.close();
+        }
+    }
+
+    @Override
+    public void close() {
+        closeAll(routedPart, sharedPart);
+    }
+}

@@ -1,0 +1,74 @@
+package dev.dropless.moe;
+
+import dev.dropless.moe.router.Routing;
+import dev.dropless.topology.Topology;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What {@link MoeLayer#forwardTraining} keeps for {@link MoeLayer#backward}: routing, topology, and what the memory policy says. It refers to the input x
+ * without copying it: x must stay valid and unchanged until backward.
+ *
+ * <p>Used once. {@link MoeLayer#backward} consumes and closes it; closing it without a backward is fine.
+ */
+public final class SavedState implements AutoCloseable {
+
+    private final MoeLayer layer;
+    private final Routing routing;
+    private final Topology topology;
+    private final Set<Trainable> trainable;
+    private final AtomicReference<@Nullable LayerPass> pass;
+
+    SavedState(MoeLayer layer, LayerPass pass) {
+        this.layer = layer;
+        this.routing = pass.routing();
+        this.topology = pass.routedBatch().topology();
+        this.trainable = pass.trainable();
+        this.pass = new AtomicReference<>(pass);
+    }
+
+    /**
+     * Returns the router's decision, which auxiliary losses and statistics are computed from.
+     *
+     * @return the routing; valid also after this state was used
+     */
+    public Routing routing() {
+        return routing;
+    }
+
+    /**
+     * Returns which slots the routed experts computed.
+     *
+     * @return the topology, without identity experts and dropped slots; valid also after this state was used
+     */
+    public Topology topology() {
+        return topology;
+    }
+
+    Set<Trainable> trainable() {
+        return trainable;
+    }
+
+    boolean belongsTo(MoeLayer other) {
+        return layer == other;
+    }
+
+    /** Takes the pass out, once. */
+    LayerPass take() {
+        LayerPass taken = pass.getAndSet(null);
+        if (taken == null) {
+            throw new IllegalStateException("saved: expected a state not used before, found one that was used or closed");
+        }
+        return taken;
+    }
+
+    /** Frees what is kept. A second call, or a call after backward, does nothing. */
+    @Override
+    public void close() {
+        LayerPass unused = pass.getAndSet(null);
+        if (unused != null) {
+            unused.close();
+        }
+    }
+}
