@@ -4,4 +4,8 @@ module dev.dropless.moe {
     requires static transitive org.jspecify;
 
     exports dev.dropless.moe;
+    exports dev.dropless.moe.family;
+    exports dev.dropless.moe.loss;
+    exports dev.dropless.moe.router;
+    exports dev.dropless.moe.sparse;
 }

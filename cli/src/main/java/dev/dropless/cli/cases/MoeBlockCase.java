@@ -15,7 +15,7 @@ import dev.dropless.moe.SavedState;
 import dev.dropless.moe.Trainable;
 import dev.dropless.moe.family.Families;
 import dev.dropless.moe.family.Family;
-import dev.dropless.moe.family.FamilyLoss;
+import dev.dropless.moe.loss.AuxiliaryLoss;
 import dev.dropless.moe.family.LayerCheckpoint;
 import dev.dropless.moe.family.Parameter.Group;
 import dev.dropless.moe.family.Settings;
@@ -99,7 +99,7 @@ final class MoeBlockCase implements AutoCloseable {
             layer.backward(saved, input("case.grad_output"), dX, gradients, List.of());
             put("case.grad_input", dX);
             gradients("case.grad.", gradients, false);
-            for (Map.Entry<String, FamilyLoss> loss : family.losses(settings).entrySet()) {
+            for (Map.Entry<String, AuxiliaryLoss> loss : family.losses(settings).entrySet()) {
                 auxiliary(layer, x, loss.getKey(), loss.getValue());
             }
         }
@@ -131,7 +131,7 @@ final class MoeBlockCase implements AutoCloseable {
     }
 
     /** Value and gradients of one loss alone: backward with nothing coming from the output. */
-    private void auxiliary(MoeLayer layer, Matrix x, String name, FamilyLoss loss) {
+    private void auxiliary(MoeLayer layer, Matrix x, String name, AuxiliaryLoss loss) {
         var trainable = EnumSet.of(Trainable.ROUTER, Trainable.INPUT);
         try (MoeGradients gradients = layer.newGradients(trainable, precision.gradients())) {
             SavedState saved = layer.forwardTraining(x, matrix(), options(), MemoryPolicy.SAVE_ALL, trainable);

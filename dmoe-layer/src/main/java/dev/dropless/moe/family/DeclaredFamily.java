@@ -1,6 +1,7 @@
 package dev.dropless.moe.family;
 
 import dev.dropless.moe.MoeConfig;
+import dev.dropless.moe.loss.AuxiliaryLoss;
 import java.util.Map;
 import java.util.function.Function;
 
@@ -10,7 +11,7 @@ record DeclaredFamily(
         String layerPrefix,
         Function<Settings, MoeConfig> configuration,
         Tensors tensors,
-        Function<Settings, Map<String, FamilyLoss>> auxiliary)
+        Function<Settings, Map<String, AuxiliaryLoss>> auxiliary)
         implements Family {
 
     /** Names a layer's tensors. */
@@ -30,7 +31,7 @@ record DeclaredFamily(
     }
 
     @Override
-    public Map<String, FamilyLoss> losses(Settings settings) {
+    public Map<String, AuxiliaryLoss> losses(Settings settings) {
         return Map.copyOf(auxiliary.apply(settings));
     }
 }

@@ -1,6 +1,7 @@
 package dev.dropless.moe.family;
 
 import dev.dropless.moe.MoeConfig;
+import dev.dropless.moe.loss.AuxiliaryLoss;
 import java.util.Map;
 
 /**
@@ -46,5 +47,5 @@ public interface Family {
      * @param settings the model's configuration
      * @return losses by name, coefficient included where the family's own code includes it
      */
-    Map<String, FamilyLoss> losses(Settings settings);
+    Map<String, AuxiliaryLoss> losses(Settings settings);
 }

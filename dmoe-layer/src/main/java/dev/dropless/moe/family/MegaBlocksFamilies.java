@@ -12,6 +12,9 @@ import static dev.dropless.moe.family.Storage.OUT_IN;
 import dev.dropless.blocksparse.ExpertShape;
 import dev.dropless.moe.Combination;
 import dev.dropless.moe.MoeConfig;
+import dev.dropless.moe.loss.AuxiliaryLoss;
+import dev.dropless.moe.loss.MegaBlocksBalancingLoss;
+import dev.dropless.moe.loss.RouterZLoss;
 import dev.dropless.moe.SharedExpert;
 import dev.dropless.moe.family.Parameter.Group;
 import dev.dropless.moe.router.CapacityRule;
@@ -138,8 +141,12 @@ final class MegaBlocksFamilies {
         }
     }
 
-    private static Map<String, FamilyLoss> losses(Settings s) {
-        Map<String, FamilyLoss> losses = new LinkedHashMap<>();
+    private static Map<String, AuxiliaryLoss> losses(Settings s) {
+        Map<String, AuxiliaryLoss> losses = new LinkedHashMap<>();
+        losses.put("load_balancing_loss", new MegaBlocksBalancingLoss(s.number("moe_loss_weight"), s.size("num_layers", 1)));
+        if (s.number("moe_zloss_weight", 0) > 0) {
+            losses.put("router_z_loss", new RouterZLoss(s.number("moe_zloss_weight")));
+        }
         return losses;
     }
 }

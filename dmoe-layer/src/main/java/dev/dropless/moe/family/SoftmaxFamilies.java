@@ -5,8 +5,9 @@ import static dev.dropless.blocksparse.WeightPart.GATE;
 import static dev.dropless.blocksparse.WeightPart.UP;
 import static dev.dropless.moe.family.Storage.OUT_IN;
 
-import dev.dropless.moe.InputJitter;
+import dev.dropless.moe.Jitter;
 import dev.dropless.moe.MoeConfig;
+import dev.dropless.moe.loss.AuxiliaryLoss;
 import dev.dropless.moe.family.Parameter.Group;
 import dev.dropless.moe.loss.LoadBalancingLoss;
 import dev.dropless.moe.router.ScoreRouter;
@@ -38,7 +39,7 @@ final class SoftmaxFamilies {
                                 s.size("num_local_experts"),
                                 ScoreRouter.softmaxTopK(s.size("num_experts_per_tok"), true))
                         .activation(s.activation("hidden_act"))
-                        .inputJitter(new InputJitter(s.number("router_jitter_noise", 0), InputJitter.Scope.LAYER))
+                        .inputJitter(new Jitter(s.number("router_jitter_noise", 0), Jitter.Scope.LAYER))
                         .build(),
                 (layout, s) -> layout.matrix("block_sparse_moe.gate.weight", Group.ROUTER)
                         .perExpert("block_sparse_moe.experts.{}.w1.weight", OUT_IN, GATE)
@@ -84,7 +85,7 @@ final class SoftmaxFamilies {
                 .perExpert("mlp.experts.{}.down_proj.weight", OUT_IN, DOWN);
     }
 
-    private static Map<String, FamilyLoss> loadBalancing(Settings s) {
-        return Map.of("load_balancing_loss", new FamilyLoss(new LoadBalancingLoss(), 1));
+    private static Map<String, AuxiliaryLoss> loadBalancing(Settings s) {
+        return Map.of("load_balancing_loss", new LoadBalancingLoss(1));
     }
 }
