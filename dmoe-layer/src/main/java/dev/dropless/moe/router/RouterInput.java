@@ -186,8 +186,7 @@ public final class RouterInput {
             Arguments.atLeast("batch", batchSize, 0);
             Arguments.atLeast("sequence", sequenceLength, 0);
             if ((long) batchSize * sequenceLength != tokens) {
-                throw Arguments.mismatch(
-                        "batch x sequence", tokens + " tokens", batchSize + " x " + sequenceLength);
+                throw Arguments.mismatch("batch x sequence", tokens + " tokens", batchSize + " x " + sequenceLength);
             }
             this.batch = batchSize;
             this.sequence = sequenceLength;

@@ -62,7 +62,7 @@ public final class Routers {
     }
 
     /**
-     * ST-MoE: GShard's top 2 (Zoph et al. 2022, arXiv 2202.08906, section 4; capacity factor 1.25 in training and 2 in evaluation),
+     * ST-MoE: GShard's top 2 (Zoph et al. 2022, arXiv 2202.08906; capacity factor 1.25 in training and 2 in evaluation),
      * trained with the router z-loss.
      *
      * @param capacityFactor capacity factor; 0 drops nothing
@@ -74,7 +74,7 @@ public final class Routers {
 
     /**
      * GLaM: top 2 with weights that sum to 1 and GShard's queues, without the random second expert (Du et al. 2021, arXiv
-     * 2112.06905, section 4; capacity factor 2).
+     * 2112.06905).
      *
      * @param capacityFactor capacity factor; 0 drops nothing
      * @return the router
@@ -87,8 +87,8 @@ public final class Routers {
     }
 
     /**
-     * OpenMoE: the two largest softmax scores as they are, first choices before second ones (Xue et al. 2024, arXiv 2402.01739,
-     * section 3; capacity factor 2, balance loss 0.01, z-loss 1e-4).
+     * OpenMoE: the two largest softmax scores as they are, first choices before second ones (Xue et al. 2024, arXiv 2402.01739),
+     * trained with balance loss and router z-loss.
      *
      * @param capacityFactor capacity factor; 0 drops nothing
      * @return the router
@@ -123,9 +123,8 @@ public final class Routers {
      * @return the router
      */
     public static ScoreRouter megaBlocks(int topK, double norm, @Nullable ExpertCapacity capacity) {
-        var rule = capacity == null
-                ? null
-                : new CapacityRule(capacity, CapacityRule.Scope.BATCH, CapacityRule.Order.SLOT);
+        var rule =
+                capacity == null ? null : new CapacityRule(capacity, CapacityRule.Scope.BATCH, CapacityRule.Order.SLOT);
         return ScoreRouter.builder(topK)
                 .capacity(rule)
                 .weightRule(norm == 0 ? WeightRule.SCORES : WeightRule.SCORES.normalized(Normalization.norm(norm)))
@@ -252,8 +251,6 @@ public final class Routers {
     }
 
     private static @Nullable CapacityRule batch(double factor, CapacityRule.Order order) {
-        return factor == 0
-                ? null
-                : new CapacityRule(ExpertCapacity.factor(factor), CapacityRule.Scope.BATCH, order);
+        return factor == 0 ? null : new CapacityRule(ExpertCapacity.factor(factor), CapacityRule.Scope.BATCH, order);
     }
 }

@@ -131,10 +131,13 @@ public final class Routing {
      * @param expertIds [T * k], each in 0..E-1, or -1 for none
      * @param weights [T * k]
      * @return the routing
-     * @throws IllegalArgumentException if a length or an id is wrong
+     * @throws IllegalArgumentException if a length or an id is wrong, or k is above E
      */
     public static Routing of(RouterInput input, int topK, Gating gating, int[] expertIds, double[] weights) {
         Arguments.atLeast("topK", topK, 1);
+        if (topK > input.numExperts()) {
+            throw Arguments.mismatch("topK", "at most numExperts = " + input.numExperts(), topK);
+        }
         long slots = (long) input.tokens() * topK;
         Arguments.length("expertIds", expertIds.length, slots, "tokens x topK");
         Arguments.length("weights", weights.length, slots, "tokens x topK");

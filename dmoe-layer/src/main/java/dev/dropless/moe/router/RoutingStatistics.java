@@ -140,23 +140,28 @@ public final class RoutingStatistics {
      */
     public SortedMap<Integer, double[]> specialisationByTokenId() {
         int[] tokenIds = tokenIds();
-        var occurrences = new TreeMap<Integer, Integer>();
-        var shares = new TreeMap<Integer, double[]>();
+        int experts = routing.numExperts();
+        var counts = new TreeMap<Integer, double[]>();
         for (int token = 0; token < tokenIds.length; token++) {
-            occurrences.merge(tokenIds[token], 1, Integer::sum);
-            double[] counts = shares.computeIfAbsent(tokenIds[token], id -> new double[routing.numExperts()]);
+            // one place more than experts: how often the id occurs
+            double[] row = counts.computeIfAbsent(tokenIds[token], id -> new double[experts + 1]);
+            row[experts]++;
             for (int slot = token * routing.topK(); slot < (token + 1) * routing.topK(); slot++) {
                 int expert = routing.expertIds()[slot];
                 if (expert >= 0) {
-                    counts[expert]++;
+                    row[expert]++;
                 }
             }
         }
-        shares.forEach((id, counts) -> {
-            for (int e = 0; e < counts.length; e++) {
-                counts[e] /= occurrences.get(id);
-            }
-        });
+        counts.replaceAll((id, row) -> shares(row, experts));
+        return counts;
+    }
+
+    private static double[] shares(double[] counts, int experts) {
+        double[] shares = Arrays.copyOf(counts, experts);
+        for (int e = 0; e < experts; e++) {
+            shares[e] /= counts[experts];
+        }
         return shares;
     }
 
@@ -174,7 +179,8 @@ public final class RoutingStatistics {
         for (int slot = 0; slot < routing.expertIds().length; slot++) {
             int expert = routing.expertIds()[slot];
             if (expert >= 0) {
-                counts.computeIfAbsent(tokenIds[slot / routing.topK()], id -> new double[routing.numExperts()])[expert]++;
+                counts.computeIfAbsent(tokenIds[slot / routing.topK()], id -> new double[routing.numExperts()])[
+                        expert]++;
                 slots++;
             }
         }

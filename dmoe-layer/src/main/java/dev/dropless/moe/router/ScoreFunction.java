@@ -9,8 +9,15 @@ public enum ScoreFunction {
     /** sqrt(ln(1 + exp(z_e))), each expert on its own (DeepSeek-V4). */
     SQRT_SOFTPLUS;
 
-    /** Scores of the row that starts at {@code offset}. */
-    void forward(double[] logits, double[] scores, int offset, int numExperts) {
+    /**
+     * Scores of one token.
+     *
+     * @param logits gate logits, at least offset + E values
+     * @param scores written at the same places
+     * @param offset first value of the token's row
+     * @param numExperts E
+     */
+    public void forward(double[] logits, double[] scores, int offset, int numExperts) {
         switch (this) {
             case SOFTMAX -> softmax(logits, scores, offset, numExperts);
             case SIGMOID -> {
@@ -26,8 +33,18 @@ public enum ScoreFunction {
         }
     }
 
-    /** Adds the gradient of one row's logits, given the gradient of its scores. */
-    void backward(double[] logits, double[] scores, double[] dScores, double[] dLogits, int offset, int numExperts) {
+    /**
+     * Adds the gradient of one token's logits.
+     *
+     * @param logits gate logits
+     * @param scores what {@link #forward} wrote
+     * @param dScores gradient of the scores
+     * @param dLogits added to
+     * @param offset first value of the token's row, in all four arrays
+     * @param numExperts E
+     */
+    public void backward(
+            double[] logits, double[] scores, double[] dScores, double[] dLogits, int offset, int numExperts) {
         switch (this) {
             case SOFTMAX -> softmaxBackward(scores, dScores, dLogits, offset, numExperts);
             case SIGMOID -> {
@@ -44,7 +61,13 @@ public enum ScoreFunction {
         }
     }
 
-    static double sigmoid(double z) {
+    /**
+     * The logistic function.
+     *
+     * @param z any number
+     * @return 1 / (1 + exp(-z)), without overflow
+     */
+    public static double sigmoid(double z) {
         if (z >= 0) {
             return 1 / (1 + Math.exp(-z));
         }
@@ -52,7 +75,13 @@ public enum ScoreFunction {
         return exp / (1 + exp);
     }
 
-    static double softplus(double z) {
+    /**
+     * The smooth ramp.
+     *
+     * @param z any number
+     * @return ln(1 + exp(z)), without overflow
+     */
+    public static double softplus(double z) {
         return Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
     }
 

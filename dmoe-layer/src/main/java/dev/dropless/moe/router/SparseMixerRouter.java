@@ -45,8 +45,7 @@ public final class SparseMixerRouter implements Router {
         var weights = new double[ids.length];
         choose(input, 0, RouterNoise.Draw.FIRST_EXPONENTIAL, RouterNoise.Draw.FIRST_UNIFORM, ids, weights);
         choose(input, 1, RouterNoise.Draw.SECOND_EXPONENTIAL, RouterNoise.Draw.SECOND_UNIFORM, ids, weights);
-        return Routing.of(
-                input, 2, new Routing.Gated(Gating.SOFTMAX, input), new Routing.Choice(ids, ids), weights);
+        return Routing.of(input, 2, new Routing.Gated(Gating.SOFTMAX, input), new Routing.Choice(ids, ids), weights);
     }
 
     private void choose(

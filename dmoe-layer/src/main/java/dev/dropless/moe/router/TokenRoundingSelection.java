@@ -2,7 +2,7 @@ package dev.dropless.moe.router;
 
 /**
  * Token choice whose loads are moved to multiples of a tile, by less than one tile per expert, so that no tile computes padding
- * (SonicMoE, arXiv 2512.14080, section 5). Every token first chooses its {@code baseTopK} best experts. An expert that rounds up
+ * (SonicMoE, arXiv 2512.14080). Every token first chooses its {@code baseTopK} best experts. An expert that rounds up
  * takes the best further tokens that have a slot left; one that rounds down, or finds too few tokens, gives up its worst. The
  * router's k is the largest number of experts a token may end up with.
  *
@@ -66,8 +66,7 @@ public record TokenRoundingSelection(TopKSelection base, int baseTopK, int tile,
     private int[] chooseByToken(Candidates candidates, boolean[] chosen, int[] used) {
         int experts = candidates.input().numExperts();
         var ids = new int[used.length * baseTopK];
-        base.select(
-                new Candidates(candidates.input(), baseTopK, candidates.gateLogits(), candidates.scores()), ids);
+        base.select(new Candidates(candidates.input(), baseTopK, candidates.gateLogits(), candidates.scores()), ids);
         var loads = new int[experts];
         for (int slot = 0; slot < ids.length; slot++) {
             int token = slot / baseTopK;
@@ -89,8 +88,7 @@ public record TokenRoundingSelection(TopKSelection base, int baseTopK, int tile,
     }
 
     /** Adds the best free tokens (change above 0) or removes the worst chosen ones (below 0). */
-    private static void move(
-            int[] order, boolean[] chosen, int[] used, int expert, int experts, int k, int change) {
+    private static void move(int[] order, boolean[] chosen, int[] used, int expert, int experts, int k, int change) {
         int left = Math.abs(change);
         for (int i = 0; i < order.length && left > 0; i++) {
             int token = change > 0 ? order[i] : order[order.length - 1 - i];
