@@ -7,8 +7,13 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -161,6 +166,30 @@ class ShardedCheckpointTest {
                 .isInstanceOf(SafetensorsException.class)
                 .hasMessageStartingWith(index + ": ")
                 .hasMessageContaining(problem);
+    }
+
+    @Test
+    void severalThreadsOpenEachShardOnce() throws Exception {
+        String[] names = {"a", "b", "c", "d"};
+        Map<String, String> weights = new LinkedHashMap<>();
+        for (String name : names) {
+            shard(name + ".safetensors", name);
+            weights.put(name, name + ".safetensors");
+        }
+        try (ShardedCheckpoint checkpoint = ShardedCheckpoint.open(index(weights));
+                ExecutorService threads = Executors.newFixedThreadPool(4)) {
+            List<Future<TensorView>> views = new ArrayList<>();
+            for (int i = 0; i < 64; i++) {
+                String name = names[i % names.length];
+                views.add(threads.submit(() -> checkpoint.tensor(name)));
+            }
+            for (int i = 0; i < views.size(); i++) {
+                TensorView view = views.get(i).get();
+                assertThat(Bytes.of(view)).containsExactly(names[i % names.length].charAt(0));
+                assertThat(view.data().address())
+                        .isEqualTo(views.get(i % names.length).get().data().address());
+            }
+        }
     }
 
     @Test
