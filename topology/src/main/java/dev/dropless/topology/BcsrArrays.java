@@ -3,8 +3,9 @@ package dev.dropless.topology;
 import java.util.Arrays;
 
 /**
- * The index arrays of a block pattern under the names STK and MegaBlocks give them, 32 bits each. A plain carrier: the
- * arrays are the caller's.
+ * The index arrays of a block pattern under the names STK and MegaBlocks give them, 32 bits each. A plain carrier:
+ * the arrays are the caller's, and equality is that of the array objects; {@link BlockPattern#sameBlocks} compares
+ * contents.
  *
  * @param offsets first block of each block row, then the number of blocks: [blockRows + 1]
  * @param columnIndices block column of each block: [blocks]
@@ -15,6 +16,7 @@ import java.util.Arrays;
  * @param rowIndicesT block <em>column</em> at each position of the transposed order: [blocks]
  * @param blockOffsetsT block at each position of the transposed order: [blocks]
  */
+@SuppressWarnings("ArrayRecordComponent") // arrays are what other systems ask for
 public record BcsrArrays(
         int[] offsets,
         int[] columnIndices,

@@ -174,6 +174,7 @@ public record ExpertParallel(int worldSize, int numExperts) {
      * @param expertIds local expert of each row in the order of arrival: [rows]
      * @param topology the rows sorted by local expert, with topK = 1 and the received rows as tokens
      */
+    @SuppressWarnings("ArrayRecordComponent") // arrays are what the exchange of rows needs
     public record Received(int[] receiveCounts, int[] replicateBins, int[] expertIds, Topology topology) {
 
         /**

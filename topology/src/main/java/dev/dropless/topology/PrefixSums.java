@@ -5,7 +5,7 @@ final class PrefixSums {
 
     private PrefixSums() {}
 
-    /** Returns the segment that holds {@code index}; past the end it is the last segment. Empty segments hold nothing. */
+    /** Returns the segment that holds {@code index}; past the end it is the last one. Empty segments hold nothing. */
     static int segmentOf(int[] sums, int index) {
         int low = 0;
         int high = sums.length - 1;

@@ -12,7 +12,7 @@ public final class TilePlan {
     public enum Split {
         /** Tiles of the full height, then one with the remainder: 64 rows by 10 are six of 10 and one of 4. */
         FULL,
-        /** As many tiles as {@link #FULL}, heights differing by at most one: 64 rows by 10 are one of 10 and six of 9. */
+        /** As many tiles, heights differing by at most one: 64 rows by 10 are one of 10 and six of 9. */
         EVEN
     }
 

@@ -73,7 +73,8 @@ class ExpertParallelTest {
             int end = whole.offset(first + parallel.expertsPerRank());
             int[] expected = IntStream.range(begin, end).map(whole::slotOfRow).toArray();
             int[] found = Arrays.stream(received.permutation())
-                    .map(i -> firstSlot[arrived.get(rank).get(i)[0]] + arrived.get(rank).get(i)[1])
+                    .map(i -> firstSlot[arrived.get(rank).get(i)[0]]
+                            + arrived.get(rank).get(i)[1])
                     .toArray();
             assertArrayEquals(expected, found, "the same rows in the same order as without parallelism");
             int[] bins = Arrays.stream(whole.bins(), first, first + parallel.expertsPerRank())

@@ -15,12 +15,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The parameter grids of MegaBlocks' own tests of its topology, histogram, sort, cumulative sum and replicate operators. */
+/** The parameter grids of MegaBlocks' own tests: topology, histogram, sort, cumulative sums, replicate. */
 class MegaBlocksGridTest {
 
     static Stream<Arguments> topologies() {
-        Stream<Arguments> first =
-                Stream.of(2, 4, 8, 16, 32, 64, 128, 256, 512).map(e -> Arguments.of(1024, 1536, e));
+        Stream<Arguments> first = Stream.of(2, 4, 8, 16, 32, 64, 128, 256, 512).map(e -> Arguments.of(1024, 1536, e));
         Stream<Arguments> second =
                 Stream.of(2, 4, 8, 16, 32, 64, 128, 256, 512, 1024).map(e -> Arguments.of(16384, 768, e));
         return Stream.concat(Stream.concat(first, second), Stream.of(Arguments.of(8, 14336, 8)));
@@ -31,7 +30,8 @@ class MegaBlocksGridTest {
     void topology(int tokens, int ffn, int experts) {
         int[] ids = new Random(42).ints(tokens, 0, experts).toArray();
         int q = ffn / 128;
-        int[] blockRows = Arrays.stream(histogram(ids, experts)).map(n -> (n + 127) / 128).toArray();
+        int[] blockRows =
+                Arrays.stream(histogram(ids, experts)).map(n -> (n + 127) / 128).toArray();
         int[] columns = new int[IntStream.of(blockRows).sum() * q];
         int[] rows = new int[columns.length];
         int block = 0;
@@ -53,8 +53,9 @@ class MegaBlocksGridTest {
     }
 
     static Stream<Arguments> histograms() {
-        return Stream.of(1, 2, 8).flatMap(batch -> Stream.of(32, 1024, 16384)
-                .flatMap(n -> Stream.of(128, 1024).map(bins -> Arguments.of(batch, n, bins))));
+        return Stream.of(1, 2, 8)
+                .flatMap(batch -> Stream.of(32, 1024, 16384)
+                        .flatMap(n -> Stream.of(128, 1024).map(bins -> Arguments.of(batch, n, bins))));
     }
 
     /** A batch of histograms is one histogram per row; the ids have one type here, so a third of the grid remains. */
@@ -64,8 +65,7 @@ class MegaBlocksGridTest {
         Random random = new Random(43);
         for (int b = 0; b < batch; b++) {
             int[] ids = random.ints(n, 0, bins).toArray();
-            assertArrayEquals(
-                    histogram(ids, bins), Topology.of(ids, 1, bins).tokensPerExpert());
+            assertArrayEquals(histogram(ids, bins), Topology.of(ids, 1, bins).tokensPerExpert());
         }
     }
 
@@ -101,7 +101,8 @@ class MegaBlocksGridTest {
             int[] inclusive = inclusiveSum(loads);
             assertArrayEquals(inclusive, topology.bins());
             int[] exclusive = IntStream.range(0, m).map(topology::offset).toArray();
-            assertArrayEquals(IntStream.range(0, m).map(e -> inclusive[e] - loads[e]).toArray(), exclusive);
+            assertArrayEquals(
+                    IntStream.range(0, m).map(e -> inclusive[e] - loads[e]).toArray(), exclusive);
         }
     }
 

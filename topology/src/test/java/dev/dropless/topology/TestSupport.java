@@ -55,9 +55,10 @@ final class TestSupport {
 
     /** A topology with these loads; tokens in expert order. */
     static Topology withLoads(int... loads) {
-        int[] ids = IntStream.range(0, loads.length)
-                .flatMap(e -> IntStream.generate(() -> e).limit(loads[e]))
-                .toArray();
+        int[] ids = new int[IntStream.of(loads).sum()];
+        for (int e = 0, at = 0; e < loads.length; at += loads[e++]) {
+            Arrays.fill(ids, at, at + loads[e], e);
+        }
         return Topology.of(ids, 1, loads.length);
     }
 
@@ -91,25 +92,26 @@ final class TestSupport {
 
     /** The transposed arrays by comparison sort of (column, row), from columns and rows alone. */
     static void assertTransposeIsSorted(BcsrArrays arrays, int blockColumns) {
-        Integer[] order = IntStream.range(0, arrays.columnIndices().length).boxed().toArray(Integer[]::new);
+        Integer[] order =
+                IntStream.range(0, arrays.columnIndices().length).boxed().toArray(Integer[]::new);
         Arrays.sort(
                 order,
                 Comparator.comparingInt((Integer z) -> arrays.columnIndices()[z])
                         .thenComparingInt(z -> arrays.rowIndices()[z]));
         int[] blockOffsetsT = Arrays.stream(order).mapToInt(Integer::intValue).toArray();
         assertArrayEquals(blockOffsetsT, arrays.blockOffsetsT(), "blockOffsetsT");
-        int[] columnIndicesT = Arrays.stream(order).mapToInt(z -> arrays.rowIndices()[z]).toArray();
+        int[] columnIndicesT =
+                Arrays.stream(order).mapToInt(z -> arrays.rowIndices()[z]).toArray();
         assertArrayEquals(columnIndicesT, arrays.columnIndicesT(), "columnIndicesT");
-        int[] rowIndicesT = Arrays.stream(order).mapToInt(z -> arrays.columnIndices()[z]).toArray();
+        int[] rowIndicesT =
+                Arrays.stream(order).mapToInt(z -> arrays.columnIndices()[z]).toArray();
         assertArrayEquals(rowIndicesT, arrays.rowIndicesT(), "rowIndicesT");
         int[] offsetsT = new int[blockColumns + 1];
-        System.arraycopy(
-                inclusiveSum(histogram(arrays.columnIndices(), blockColumns)), 0, offsetsT, 1, blockColumns);
+        System.arraycopy(inclusiveSum(histogram(arrays.columnIndices(), blockColumns)), 0, offsetsT, 1, blockColumns);
         assertArrayEquals(offsetsT, arrays.offsetsT(), "offsetsT");
     }
 
     static void assertRejected(String message, Executable call) {
-        assertEquals(
-                message, assertThrows(IllegalArgumentException.class, call).getMessage());
+        assertEquals(message, assertThrows(IllegalArgumentException.class, call).getMessage());
     }
 }

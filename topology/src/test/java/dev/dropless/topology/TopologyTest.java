@@ -143,7 +143,8 @@ class TopologyTest {
     @Test
     void equalityIsThatOfTheAssignment() {
         Topology topology = Topology.of(new int[] {1, 0, 1, 1}, 2, 2);
-        assertEquals(topology.hashCode(), Topology.of(new int[] {1, 0, 1, 1}, 2, 2).hashCode());
+        assertEquals(
+                topology.hashCode(), Topology.of(new int[] {1, 0, 1, 1}, 2, 2).hashCode());
         assertNotEquals(topology, Topology.of(new int[] {1, 0, 1, 1}, 2, 3), "another number of experts");
         assertNotEquals(topology, Topology.of(new int[] {1, 0, 1, 1}, 1, 2), "another topK");
         assertNotEquals(topology, Topology.of(new int[] {0, 1, 1, 1}, 2, 2), "another assignment");
@@ -161,7 +162,8 @@ class TopologyTest {
                 labels.add(e);
             }
             Collections.shuffle(labels, random);
-            int[] relabelled = Arrays.stream(ids).map(e -> e < 0 ? e : labels.get(e)).toArray();
+            int[] relabelled =
+                    Arrays.stream(ids).map(e -> e < 0 ? e : labels.get(e)).toArray();
             Topology before = Topology.of(ids, 2, experts);
             Topology after = Topology.of(relabelled, 2, experts);
             for (int e = 0; e < experts; e++) {
