@@ -1,6 +1,6 @@
 /** The CPU back end, found through {@link java.util.ServiceLoader}. */
 module dev.dropless.kernels.cpu {
-    requires dev.dropless.blocksparse;
+    requires transitive dev.dropless.blocksparse;
     requires static jdk.incubator.vector;
     requires static transitive org.jspecify;
 
