@@ -10,7 +10,6 @@ import dev.dropless.moe.MemoryPolicy;
 import dev.dropless.moe.MoeConfig;
 import dev.dropless.moe.MoeGradients;
 import dev.dropless.moe.MoeLayer;
-import dev.dropless.moe.MoeParameters;
 import dev.dropless.moe.SavedState;
 import dev.dropless.moe.Trainable;
 import dev.dropless.moe.family.Families;
@@ -47,7 +46,6 @@ final class MoeBlockCase implements AutoCloseable {
     private final MoeConfig config;
     private final Kernels kernels;
     private final KernelMemory.Scope scope;
-    private final MoeParameters parameters;
     private final LayerCheckpoint checkpoint;
     private final int tokens;
     private final CaseResults results = new CaseResults();
@@ -68,7 +66,6 @@ final class MoeBlockCase implements AutoCloseable {
         this.tokens = Math.multiplyExact(shape[0], shape[1]);
         this.checkpoint = new LayerCheckpoint(config, family.layout(settings, config), kernels.memory());
         this.scope = kernels.memory().open();
-        this.parameters = new MoeParameters(kernels, config, precision.layer());
     }
 
     static boolean isInput(String name) {
@@ -79,7 +76,6 @@ final class MoeBlockCase implements AutoCloseable {
 
     static CaseResults evaluate(CaseFile file, CaseEvaluator evaluator) throws SafetensorsException {
         try (MoeBlockCase block = new MoeBlockCase(file, evaluator)) {
-            block.checkpoint.load(new CheckpointTensors(file), "", block.parameters);
             block.compute();
             return block.results;
         }
@@ -87,8 +83,11 @@ final class MoeBlockCase implements AutoCloseable {
 
     private void compute() {
         Matrix x = input("case.input");
-        try (MoeLayer layer = ExpertPaths.open(path, kernels, config, parameters);
-                MoeGradients gradients = layer.newGradients(Trainable.all(), precision.gradients())) {
+        CheckpointTensors weights = new CheckpointTensors(file);
+        try (OpenLayer opened = OpenLayer.open(
+                        path, kernels, config, precision.layer(), into -> checkpoint.load(weights, "", into));
+                MoeGradients gradients = opened.layer().newGradients(Trainable.all(), precision.gradients())) {
+            MoeLayer layer = opened.layer();
             Matrix y = matrix();
             SavedState saved =
                     layer.forwardTraining(x, y, options(), MemoryPolicy.SAVE_ALL, EnumSet.allOf(Trainable.class));
@@ -189,7 +188,6 @@ final class MoeBlockCase implements AutoCloseable {
 
     @Override
     public void close() {
-        parameters.close();
         scope.close();
     }
 }
