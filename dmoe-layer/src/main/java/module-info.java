@@ -6,6 +6,7 @@ module dev.dropless.moe {
     exports dev.dropless.moe;
     exports dev.dropless.moe.family;
     exports dev.dropless.moe.loss;
+    exports dev.dropless.moe.padded;
     exports dev.dropless.moe.router;
     exports dev.dropless.moe.sparse;
 }

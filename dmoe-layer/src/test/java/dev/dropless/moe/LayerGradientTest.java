@@ -22,30 +22,30 @@ class LayerGradientTest {
     /** Truncation is about STEP^2 times a third derivative, cancellation 1e-16 / STEP times the sum: both below 1e-9 here. */
     private static final double TOLERANCE = 2e-8;
 
-    /** sum of a * z + b * w^2 with fixed a, b: a loss that goes through logits and weights alike. */
-    private static final Fixture.Losses LOSSES = routing -> List.of(quadratic(routing));
-
-    private static LossValue quadratic(Routing routing) {
+    /** sum of a * z, and sum of b * w^2, with fixed a and b: losses that go through logits and weights. */
+    private static List<LossValue> losses(Routing routing) {
         double[] dLogits = new double[routing.logits().length];
-        double[] dWeights = new double[routing.weights().length];
-        double value = 0;
+        double ofLogits = 0;
         for (int i = 0; i < dLogits.length; i++) {
             dLogits[i] = 0.1 * Math.sin(i);
-            value += dLogits[i] * routing.logits()[i];
+            ofLogits += dLogits[i] * routing.logits()[i];
         }
+        double[] dWeights = new double[routing.weights().length];
+        double ofWeights = 0;
         for (int i = 0; i < dWeights.length; i++) {
             double b = 0.2 * Math.cos(i);
             dWeights[i] = 2 * b * routing.weights()[i];
-            value += b * routing.weights()[i] * routing.weights()[i];
+            ofWeights += b * routing.weights()[i] * routing.weights()[i];
         }
-        return new LossValue(value, dLogits, dWeights);
+        return List.of(
+                LossValue.ofLogits(ofLogits, dLogits), LossValue.ofWeights(ofWeights, dLogits.length, dWeights));
     }
 
     private record Problem(MoeLayer layer, Matrix x, Matrix dY, ForwardOptions options) {
         double loss() {
             Matrix y = Fixture.poisoned(ElementType.F64, (int) x.rows(), (int) x.columns());
             Routing routing = layer.forward(x, y, options);
-            double sum = quadratic(routing).value();
+            double sum = losses(routing).stream().mapToDouble(LossValue::value).sum();
             for (int t = 0; t < x.rows(); t++) {
                 for (int h = 0; h < x.columns(); h++) {
                     sum += y.get(t, h) * dY.get(t, h);
@@ -81,7 +81,7 @@ class LayerGradientTest {
             Matrix x = Fixture.normal(random, tokens, config.hiddenSize());
             Matrix dY = Fixture.normal(random, tokens, config.hiddenSize());
             ForwardOptions options = ForwardOptions.training(RouterNoise.seeded(seed));
-            Fixture.Result got = Fixture.run(layer, x, dY, options, MemoryPolicy.SAVE_ALL, LOSSES);
+            Fixture.Result got = Fixture.run(layer, x, dY, options, MemoryPolicy.SAVE_ALL, LayerGradientTest::losses);
             Problem problem = new Problem(layer, x, dY, options);
             compare("dX", problem, x, got.dX(), random);
             List<Matrix> parameters = layer.parameters().storage();
