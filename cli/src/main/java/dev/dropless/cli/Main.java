@@ -23,6 +23,7 @@ import picocli.CommandLine.Spec;
             InfoCommand.class,
             EvalCommand.class,
             TopologyCommand.class,
+            CompareCommand.class,
         },
         exitCodeListHeading = "%nExit status:%n",
         exitCodeList = {"0:done", "1:a comparison failed", "2:bad input", "70:a bug of dropless"})

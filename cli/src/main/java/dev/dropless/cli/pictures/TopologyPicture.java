@@ -76,16 +76,16 @@ public final class TopologyPicture {
     private void draw(Canvas canvas) {
         canvas.text(LEFT, 30, Anchor.START, 17, title);
         double stored = (double) pattern.rows() * pattern.columns();
-        canvas.text(LEFT, 52, Anchor.START, 13, String.format(
+        canvas.text(LEFT, 52, Anchor.START, 12, String.format(
                 Locale.ROOT,
-                "%,d rows x %,d columns (E = %d experts x F = %d), blocks of at most %d x %d: %,d blocks, %.2f %% of the elements stored",
+                "%,d rows x %,d columns (%d experts x F = %d), %,d blocks of up to %d x %d, %.2f %% of the elements stored",
                 pattern.rows(),
                 pattern.columns(),
                 pattern.numExperts(),
                 pattern.ffnHiddenSize(),
-                pattern.blockSize(),
-                pattern.blockSize(),
                 pattern.blocks(),
+                pattern.blockSize(),
+                pattern.blockSize(),
                 stored == 0 ? 0 : 100.0 * pattern.elements() / stored));
         canvas.fill(LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM, EMPTY);
         for (int e = 0; e < pattern.numExperts(); e++) {
