@@ -5,4 +5,7 @@ module dev.dropless.kernels.cpu {
     requires static transitive org.jspecify;
 
     exports dev.dropless.kernels.cpu;
+
+    provides dev.dropless.blocksparse.spi.KernelBackend with
+            dev.dropless.kernels.cpu.CpuBackend;
 }
