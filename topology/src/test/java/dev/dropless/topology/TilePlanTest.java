@@ -83,6 +83,13 @@ class TilePlanTest {
     }
 
     @Test
+    void manyTilesOfOneExpertDoNotOverflow() {
+        for (TilePlan.Split split : TilePlan.Split.values()) {
+            assertCovers(Topology.dense(1 << 20), 7, split);
+        }
+    }
+
+    @Test
     void rejectsTilesWithoutRows() {
         assertRejected("maxRows: expected at least 1, found 0", () -> TilePlan.of(withLoads(3), 0));
     }

@@ -13,8 +13,10 @@ import dev.dropless.topology.Topology;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Entry checks of {@link ExpertKernels} and {@link ExpertWeights}, the same for every back end. Arguments are those of the operation, after the memory
- * space in which matrices must lie; plans stand for their topology, weights for their shape. Every method throws {@link IllegalArgumentException}
+ * Entry checks of {@link ExpertKernels} and {@link ExpertWeights}, the same for every back end. Arguments are those of
+ * the operation, after the memory
+ * space in which matrices must lie; plans stand for their topology, weights for their shape. Every method throws {@link
+ * IllegalArgumentException}
  * whose message names argument, expected and found.
  */
 public final class ExpertOperands {
@@ -260,7 +262,8 @@ public final class ExpertOperands {
 
     private static void experts(Topology topology, ExpertShape weights) {
         if (topology.numExperts() != weights.numExperts()) {
-            throw mismatch("plan", weights.numExperts() + " experts, as many as the weights have", topology.numExperts());
+            throw mismatch(
+                    "plan", weights.numExperts() + " experts, as many as the weights have", topology.numExperts());
         }
     }
 

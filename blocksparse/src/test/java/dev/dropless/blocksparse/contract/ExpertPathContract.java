@@ -40,8 +40,8 @@ public abstract class ExpertPathContract extends ContractSupport {
     }
 
     private ExpertProblem problem(TopologyCase test, int h, int f, int flavour, Activation activation) {
-        ExpertShape shape = new ExpertShape(
-                test.numExperts(), h, f, (flavour & 1) != 0, (flavour & 2) != 0, (flavour & 4) != 0);
+        ExpertShape shape =
+                new ExpertShape(test.numExperts(), h, f, (flavour & 1) != 0, (flavour & 2) != 0, (flavour & 4) != 0);
         return ExpertProblem.random(random, test.ids(), test.topK(), shape, activation, (flavour & 8) == 0);
     }
 
@@ -126,7 +126,10 @@ public abstract class ExpertPathContract extends ContractSupport {
         }
     }
 
-    /** Whatever comes neither from the token (or any) nor from the given experts is what it was, bit for bit, and some of the rest is poisoned. */
+    /**
+     * Whatever comes neither from the token (or any) nor from the given experts is what it was, bit for bit, and some
+     * of the rest is poisoned.
+     */
     private static void assertIsolated(
             ExpertProblem problem,
             Map<String, double[][]> clean,
