@@ -49,10 +49,10 @@ final class DemoCommand implements Callable<Integer> {
     @Option(names = "--tokens", defaultValue = "4096", description = "tokens of the text; default ${DEFAULT-VALUE}")
     private int tokens;
 
-    @Option(names = "--hidden", defaultValue = "256", description = "H; default ${DEFAULT-VALUE}")
+    @Option(names = "--hidden", defaultValue = "128", description = "H; default ${DEFAULT-VALUE}")
     private int hiddenSize;
 
-    @Option(names = "--ffn", defaultValue = "128", description = "F; default ${DEFAULT-VALUE}")
+    @Option(names = "--ffn", defaultValue = "64", description = "F; default ${DEFAULT-VALUE}")
     private int ffnHiddenSize;
 
     @Option(names = "--experts", defaultValue = "64", description = "E; default ${DEFAULT-VALUE}")

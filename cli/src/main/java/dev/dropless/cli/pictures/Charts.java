@@ -71,7 +71,8 @@ public final class Charts {
             line.setLineStyle(new BasicStroke(2.5f));
         }
         style(chart.getStyler());
-        chart.getStyler().setAvailableSpaceFill(0.92);
+        chart.getStyler().setAvailableSpaceFill(0.8);
+        chart.getStyler().setOverlapped(true);
         chart.getStyler().setXAxisMaxLabelCount(16);
         return png(chart);
     }
@@ -117,7 +118,8 @@ public final class Charts {
 
     private static void style(AxesChartStyler styler) {
         styler.setChartBackgroundColor(Color.WHITE);
-        styler.setLegendPosition(Styler.LegendPosition.InsideNE);
+        styler.setLegendPosition(Styler.LegendPosition.OutsideS);
+        styler.setLegendLayout(Styler.LegendLayout.Horizontal);
         styler.setLegendBackgroundColor(Color.WHITE);
         styler.setPlotBorderVisible(false);
         styler.setPlotGridVerticalLinesVisible(false);

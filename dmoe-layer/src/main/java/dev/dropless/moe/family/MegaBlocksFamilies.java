@@ -10,6 +10,7 @@ import static dev.dropless.moe.family.Storage.IN_OUT;
 import static dev.dropless.moe.family.Storage.OUT_IN;
 
 import dev.dropless.blocksparse.ExpertShape;
+import dev.dropless.blocksparse.WeightPart;
 import dev.dropless.moe.Combination;
 import dev.dropless.moe.MoeConfig;
 import dev.dropless.moe.loss.AuxiliaryLoss;
@@ -133,8 +134,8 @@ final class MegaBlocksFamilies {
             Layout layout,
             String name,
             boolean bias,
-            dev.dropless.blocksparse.WeightPart weight,
-            dev.dropless.blocksparse.WeightPart biasPart) {
+            WeightPart weight,
+            WeightPart biasPart) {
         layout.shared(name + ".weight", OUT_IN, weight);
         if (bias) {
             layout.shared(name + ".bias", OUT_IN, biasPart);
