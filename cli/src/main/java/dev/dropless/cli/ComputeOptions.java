@@ -37,7 +37,7 @@ final class ComputeOptions {
             try {
                 return Backends.choose();
             } catch (IllegalStateException e) {
-                throw new BadInput(e.getMessage(), e);
+                throw BadInput.because(e);
             }
         }
         KernelBackend backend = Backends.byName(name);

@@ -157,7 +157,7 @@ final class RunCommand implements Callable<Integer> {
         try {
             return shards.tensor(name);
         } catch (SafetensorsException e) {
-            throw new BadInput(e.getMessage(), e);
+            throw BadInput.because(e);
         }
     }
 

@@ -128,7 +128,7 @@ public final class CaseFile implements AutoCloseable {
         try {
             return file.tensor(name);
         } catch (SafetensorsException e) {
-            throw new BadInput(e.getMessage(), e);
+            throw BadInput.because(e);
         }
     }
 

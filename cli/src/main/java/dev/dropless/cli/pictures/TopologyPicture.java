@@ -65,12 +65,12 @@ public final class TopologyPicture {
         return canvas.svg();
     }
 
-    private double x(double column) {
-        return LEFT + column / Math.max(1, pattern.columns()) * (WIDTH - LEFT - RIGHT);
+    private double x(long column) {
+        return LEFT + (double) column / Math.max(1, pattern.columns()) * (WIDTH - LEFT - RIGHT);
     }
 
-    private double y(double row) {
-        return TOP + row / Math.max(1, pattern.rows()) * (HEIGHT - TOP - BOTTOM);
+    private double y(long row) {
+        return TOP + (double) row / Math.max(1, pattern.rows()) * (HEIGHT - TOP - BOTTOM);
     }
 
     private void draw(Canvas canvas) {
@@ -98,14 +98,14 @@ public final class TopologyPicture {
     }
 
     private void expert(Canvas canvas, int e) {
-        double width = pattern.ffnHiddenSize();
+        long width = pattern.ffnHiddenSize();
         double x = x(e * width);
         double y = y(topology.offset(e));
         canvas.fill(x, y, x((e + 1) * width) - x, y(topology.offset(e + 1)) - y, e % 2 == 0 ? EVEN : ODD);
     }
 
     private void blockBorders(Canvas canvas) {
-        double size = pattern.blockSize();
+        int size = pattern.blockSize();
         if (pattern.rows() == 0
                 || x(size) - x(0) < SMALLEST_VISIBLE_BLOCK
                 || y(size) - y(0) < SMALLEST_VISIBLE_BLOCK) {
@@ -136,7 +136,7 @@ public final class TopologyPicture {
         int experts = pattern.numExperts();
         int step = Math.max(1, Math.ceilDiv(experts, 16));
         for (int e = 0; e < experts; e += step) {
-            double middle = x((e + 0.5) * pattern.ffnHiddenSize());
+            double middle = (x((long) e * pattern.ffnHiddenSize()) + x((e + 1L) * pattern.ffnHiddenSize())) / 2;
             canvas.line(middle, HEIGHT - BOTTOM, middle, HEIGHT - BOTTOM + 5, FRAME);
             canvas.text(middle, HEIGHT - BOTTOM + 19, Anchor.MIDDLE, 12, Integer.toString(e));
         }
