@@ -15,10 +15,12 @@ final class ComputeOptions {
     static final String REFERENCE = "reference";
 
     @Option(names = "--backend", paramLabel = "NAME", description = "back end (default: the best available)")
-    @Nullable String backend;
+    @Nullable
+    String backend;
 
     @Option(names = "--threads", paramLabel = "N", description = "host threads (default: all processors)")
-    @Nullable Integer threads;
+    @Nullable
+    Integer threads;
 
     /** Opens the back end that was named, else the best available. */
     Kernels open() {
@@ -43,7 +45,8 @@ final class ComputeOptions {
         KernelBackend backend = Backends.byName(name);
         Availability availability = backend.availability();
         if (!availability.isAvailable()) {
-            throw new BadInput("backend %s: expected an available one, found: %s".formatted(name, availability.cause()));
+            throw new BadInput(
+                    "backend %s: expected an available one, found: %s".formatted(name, availability.cause()));
         }
         return backend;
     }

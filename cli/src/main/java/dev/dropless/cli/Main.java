@@ -87,9 +87,7 @@ public final class Main implements Callable<Integer> {
     }
 
     private static int failure(Exception e, CommandLine command, ParseResult parsed) {
-        boolean bad = e instanceof BadInput
-                || e instanceof IOException
-                || e instanceof IllegalArgumentException;
+        boolean bad = e instanceof BadInput || e instanceof IOException || e instanceof IllegalArgumentException;
         complain(command, bad ? describe(e) : "unexpected " + e);
         Main main = command.getCommandSpec().root().userObject() instanceof Main root ? root : null;
         if (main != null && main.verbose) {

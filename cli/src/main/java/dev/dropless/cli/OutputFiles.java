@@ -21,8 +21,8 @@ final class OutputFiles {
             throw new BadInput(target + ": expected a file to write, found a folder");
         }
         // Not Files.createTempFile: its files are readable by their owner alone.
-        Path temporary = folder.resolve(
-                ".%s.%d.part".formatted(absolute.getFileName(), ProcessHandle.current().pid()));
+        Path temporary = folder.resolve(".%s.%d.part"
+                .formatted(absolute.getFileName(), ProcessHandle.current().pid()));
         try {
             try {
                 Files.write(temporary, content, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);

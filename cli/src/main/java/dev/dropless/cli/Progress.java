@@ -1,5 +1,6 @@
 package dev.dropless.cli;
 
+import java.io.Console;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -18,7 +19,9 @@ final class Progress implements AutoCloseable {
     }
 
     static Progress of(String task, long steps) {
-        boolean terminal = System.console().isTerminal()
+        Console console = System.console();
+        boolean terminal = console != null
+                && console.isTerminal()
                 && System.getenv("TERM") != null
                 && !"dumb".equals(System.getenv("TERM"))
                 && errorIsTerminal();
@@ -41,7 +44,8 @@ final class Progress implements AutoCloseable {
             return true;
         }
         try {
-            return error.toRealPath().startsWith("/dev/pts") || error.toRealPath().startsWith("/dev/tty");
+            return error.toRealPath().startsWith("/dev/pts")
+                    || error.toRealPath().startsWith("/dev/tty");
         } catch (IOException e) {
             return false;
         }

@@ -92,15 +92,18 @@ class EvalCommandTest {
                     .toList();
             assertThat(computed.names()).containsExactlyInAnyOrderElementsOf(expected);
             for (String name : expected) {
-                assertThat(computed.tensor(name).type()).isEqualTo(stored.tensor(name).type());
-                assertThat(computed.tensor(name).shape()).isEqualTo(stored.tensor(name).shape());
+                assertThat(computed.tensor(name).type())
+                        .isEqualTo(stored.tensor(name).type());
+                assertThat(computed.tensor(name).shape())
+                        .isEqualTo(stored.tensor(name).shape());
             }
             assertThat(computed.metadata()).containsEntry("family", "olmoe").containsEntry("computed_in", "f64");
         }
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"case.output", "case.grad.mlp.gate.weight", "case.topk_indices", "case.aux.load_balancing_loss"})
+    @ValueSource(
+            strings = {"case.output", "case.grad.mlp.gate.weight", "case.topk_indices", "case.aux.load_balancing_loss"})
     void aWrongStoredResultFailsTheCheck(String name) throws IOException {
         Path wrong = temporary.resolve("wrong.safetensors");
         try (SafetensorsFile file = SafetensorsFile.open(ORACLE.resolve("olmoe/random.safetensors"))) {
@@ -151,7 +154,9 @@ class EvalCommandTest {
         assertBadInput(
                 CommandRunner.run("eval", "--case", noCase, "--out", out),
                 "plain.safetensors: metadata key format: expected \"moe-oracle-1\", found none");
-        assertBadInput(CommandRunner.run("eval", "--cases", temporary.resolve("none"), "--out", out), "--cases: expected a folder");
+        assertBadInput(
+                CommandRunner.run("eval", "--cases", temporary.resolve("none"), "--out", out),
+                "--cases: expected a folder");
         assertThat(out).doesNotExist();
     }
 
@@ -166,9 +171,11 @@ class EvalCommandTest {
         assertBadInput(
                 CommandRunner.run("eval", "--case", file, "--check", "--precision", "f32", "--backend", "gpu"),
                 "backend: expected one of cpu, reference, found \"gpu\"");
-        assertBadInput(CommandRunner.run("eval", "--case", file, "--check", "--threads", "0"), "threads: expected at least 1");
         assertBadInput(
-                CommandRunner.run("eval", "--case", file, "--check", "--backend", "cpu"), "--backend: expected reference");
+                CommandRunner.run("eval", "--case", file, "--check", "--threads", "0"), "threads: expected at least 1");
+        assertBadInput(
+                CommandRunner.run("eval", "--case", file, "--check", "--backend", "cpu"),
+                "--backend: expected reference");
     }
 
     @Test

@@ -28,7 +28,8 @@ class OtherCommandsTest {
         var result = CommandRunner.run("info", "--no-measure");
 
         assertThat(result.status()).isZero();
-        assertThat(result.out()).contains("JDK", "reference (priority 0): available", "cpu (priority", "chosen     cpu");
+        assertThat(result.out())
+                .contains("JDK", "reference (priority 0): available", "cpu (priority", "chosen     cpu");
     }
 
     @Test
@@ -36,14 +37,26 @@ class OtherCommandsTest {
         Path output = temporary.resolve("y.safetensors");
 
         var result = CommandRunner.run(
-                "run", "--checkpoint", OLMOE, "--input", OLMOE, "--tensor", "case.input", "--output", output,
-                "--precision", "f64", "--output-tensor", "y");
+                "run",
+                "--checkpoint",
+                OLMOE,
+                "--input",
+                OLMOE,
+                "--tensor",
+                "case.input",
+                "--output",
+                output,
+                "--precision",
+                "f64",
+                "--output-tensor",
+                "y");
 
         assertThat(result.err()).isEmpty();
         assertThat(result.status()).isZero();
         try (SafetensorsFile stored = SafetensorsFile.open(OLMOE);
                 SafetensorsFile computed = SafetensorsFile.open(output)) {
-            assertThat(computed.tensor("y").shape()).isEqualTo(stored.tensor("case.output").shape());
+            assertThat(computed.tensor("y").shape())
+                    .isEqualTo(stored.tensor("case.output").shape());
             double[] y = doubles(computed, "y");
             double[] expected = doubles(stored, "case.output");
             for (int i = 0; i < y.length; i++) {
@@ -66,24 +79,44 @@ class OtherCommandsTest {
                 CommandRunner.run("run", "--checkpoint", OLMOE, "--input", OLMOE, "--output", output),
                 "--tensor: expected a name");
         assertBadInput(
-                CommandRunner.run("run", "--checkpoint", OLMOE, "--family", "gpt5", "--input", OLMOE, "--output", output),
+                CommandRunner.run(
+                        "run", "--checkpoint", OLMOE, "--family", "gpt5", "--input", OLMOE, "--output", output),
                 "found \"gpt5\"");
         assertBadInput(
                 CommandRunner.run(
-                        "run", "--checkpoint", OLMOE, "--layer", "model.layers.3", "--input", OLMOE, "--tensor",
-                        "case.input", "--output", output),
+                        "run",
+                        "--checkpoint",
+                        OLMOE,
+                        "--layer",
+                        "model.layers.3",
+                        "--input",
+                        OLMOE,
+                        "--tensor",
+                        "case.input",
+                        "--output",
+                        output),
                 "tensor model.layers.3.mlp.gate.weight: expected shape [6, 24], found no such tensor");
         assertBadInput(
                 CommandRunner.run(
-                        "run", "--checkpoint", OLMOE, "--config", config, "--input", OLMOE, "--tensor", "case.input",
-                        "--output", output),
+                        "run",
+                        "--checkpoint",
+                        OLMOE,
+                        "--config",
+                        config,
+                        "--input",
+                        OLMOE,
+                        "--tensor",
+                        "case.input",
+                        "--output",
+                        output),
                 "tensor mlp.experts.6.");
         assertThat(output).doesNotExist();
     }
 
     private Path writeConfig() throws IOException {
         try (SafetensorsFile file = SafetensorsFile.open(OLMOE)) {
-            return Files.writeString(temporary.resolve("original.json"), file.metadata().get("config"));
+            return Files.writeString(
+                    temporary.resolve("original.json"), file.metadata().get("config"));
         }
     }
 
@@ -93,22 +126,57 @@ class OtherCommandsTest {
         Path svg = temporary.resolve("t.svg");
 
         var result = CommandRunner.run(
-                "topology", "--tokens", 5, "--experts", 3, "--topk", 2, "--routing", "one-hot", "--ffn", 4, "--block",
-                "2", "--arrays", "--png", png, "--svg", svg);
+                "topology",
+                "--tokens",
+                5,
+                "--experts",
+                3,
+                "--topk",
+                2,
+                "--routing",
+                "one-hot",
+                "--ffn",
+                4,
+                "--block",
+                "2",
+                "--arrays",
+                "--png",
+                png,
+                "--svg",
+                svg);
 
         assertThat(result.status()).isZero();
         assertThat(result.out())
-                .contains("tokens per expert  [5, 5, 0]", "10 rows, padded 12", "column_indices     [0, 1, 0, 1, 0, 1, 2, 3");
+                .contains(
+                        "tokens per expert  [5, 5, 0]",
+                        "10 rows, padded 12",
+                        "column_indices     [0, 1, 0, 1, 0, 1, 2, 3");
         assertThat(ImageIO.read(png.toFile()).getWidth()).isGreaterThan(500);
-        assertThat(Files.readString(svg)).startsWith("<svg").contains("hidden units").endsWith("</svg>\n");
+        assertThat(Files.readString(svg))
+                .startsWith("<svg")
+                .contains("hidden units")
+                .endsWith("</svg>\n");
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"uniform", "zipf", "one-hot", "holes"})
     void compareAgreesForEveryRouting(String routing) {
         var result = CommandRunner.run(
-                "compare", "--tokens", 33, "--hidden", 16, "--ffn", 12, "--experts", 5, "--topk", 2, "--routing", routing,
-                "--runs", 1);
+                "compare",
+                "--tokens",
+                33,
+                "--hidden",
+                16,
+                "--ffn",
+                12,
+                "--experts",
+                5,
+                "--topk",
+                2,
+                "--routing",
+                routing,
+                "--runs",
+                1);
 
         assertThat(result.err()).isEmpty();
         assertThat(result.status()).isZero();
@@ -117,9 +185,11 @@ class OtherCommandsTest {
 
     @Test
     void impossibleSizesAreBadInput() {
-        assertBadInput(CommandRunner.run("compare", "--experts", 4, "--topk", 5), "topk: expected at most the 4 experts");
+        assertBadInput(
+                CommandRunner.run("compare", "--experts", 4, "--topk", 5), "topk: expected at most the 4 experts");
         assertBadInput(CommandRunner.run("compare", "--tokens", 0), "expected at least 1");
-        assertBadInput(CommandRunner.run("topology", "--routing", "even"), "expected one of uniform, zipf, one-hot, holes");
+        assertBadInput(
+                CommandRunner.run("topology", "--routing", "even"), "expected one of uniform, zipf, one-hot, holes");
         assertBadInput(CommandRunner.run("topology", "--png", temporary.resolve("no/t.png")), "existing folder");
     }
 
@@ -128,18 +198,39 @@ class OtherCommandsTest {
         Path out = temporary.resolve("demo");
 
         var result = CommandRunner.run(
-                "demo", "--out", out, "--tokens", 300, "--hidden", 16, "--ffn", 8, "--experts", 16, "--topk", 4, "--runs", 1);
+                "demo",
+                "--out",
+                out,
+                "--tokens",
+                300,
+                "--hidden",
+                16,
+                "--ffn",
+                8,
+                "--experts",
+                16,
+                "--topk",
+                4,
+                "--runs",
+                1);
 
         assertThat(result.err()).isEmpty();
         assertThat(result.status()).isZero();
         assertThat(result.out())
-                .contains("300 tokens", "SDD and DSD = float64 reference", "4th quarter", "useful GFLOP/s", "All results agree.");
+                .contains(
+                        "300 tokens",
+                        "SDD and DSD = float64 reference",
+                        "4th quarter",
+                        "useful GFLOP/s",
+                        "All results agree.");
         try (Stream<Path> files = Files.list(out)) {
             assertThat(files.map(file -> file.getFileName().toString()))
                     .containsExactlyInAnyOrder("topology.png", "load.png", "drops.png", "report.html");
         }
         String report = Files.readString(out.resolve("report.html"));
-        assertThat(report).contains("data:image/png;base64,", "All results agree").doesNotContain("src=\"http", "FAIL");
+        assertThat(report)
+                .contains("data:image/png;base64,", "All results agree")
+                .doesNotContain("src=\"http", "FAIL");
         assertThat(ImageIO.read(out.resolve("drops.png").toFile())).isNotNull();
     }
 
@@ -148,7 +239,9 @@ class OtherCommandsTest {
         Path text = Files.writeString(temporary.resolve("short.txt"), "Call me Ishmael.");
         Path out = temporary.resolve("demo");
 
-        assertBadInput(CommandRunner.run("demo", "--text", text, "--out", out), "short.txt: expected at least 48 words, found 4");
+        assertBadInput(
+                CommandRunner.run("demo", "--text", text, "--out", out),
+                "short.txt: expected at least 48 words, found 4");
         assertBadInput(CommandRunner.run("demo", "--text", temporary.resolve("none.txt"), "--out", out), "none.txt");
         assertThat(out).doesNotExist();
     }

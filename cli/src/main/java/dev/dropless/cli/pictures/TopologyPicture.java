@@ -76,17 +76,22 @@ public final class TopologyPicture {
     private void draw(Canvas canvas) {
         canvas.text(LEFT, 30, Anchor.START, 17, title);
         double stored = (double) pattern.rows() * pattern.columns();
-        canvas.text(LEFT, 52, Anchor.START, 12, String.format(
-                Locale.ROOT,
-                "%,d rows x %,d columns (%d experts x F = %d), %,d blocks of up to %d x %d, %.2f %% of the elements stored",
-                pattern.rows(),
-                pattern.columns(),
-                pattern.numExperts(),
-                pattern.ffnHiddenSize(),
-                pattern.blocks(),
-                pattern.blockSize(),
-                pattern.blockSize(),
-                stored == 0 ? 0 : 100.0 * pattern.elements() / stored));
+        canvas.text(
+                LEFT,
+                52,
+                Anchor.START,
+                12,
+                String.format(
+                        Locale.ROOT,
+                        "%,d rows x %,d columns (%d experts x F = %d), %,d blocks of up to %d x %d, %.2f %% of the elements stored",
+                        pattern.rows(),
+                        pattern.columns(),
+                        pattern.numExperts(),
+                        pattern.ffnHiddenSize(),
+                        pattern.blocks(),
+                        pattern.blockSize(),
+                        pattern.blockSize(),
+                        stored == 0 ? 0 : 100.0 * pattern.elements() / stored));
         canvas.fill(LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM, EMPTY);
         for (int e = 0; e < pattern.numExperts(); e++) {
             expert(canvas, e);
@@ -106,9 +111,7 @@ public final class TopologyPicture {
 
     private void blockBorders(Canvas canvas) {
         int size = pattern.blockSize();
-        if (pattern.rows() == 0
-                || x(size) - x(0) < SMALLEST_VISIBLE_BLOCK
-                || y(size) - y(0) < SMALLEST_VISIBLE_BLOCK) {
+        if (pattern.rows() == 0 || x(size) - x(0) < SMALLEST_VISIBLE_BLOCK || y(size) - y(0) < SMALLEST_VISIBLE_BLOCK) {
             return;
         }
         for (int block = 0; block < pattern.blocks(); block++) {

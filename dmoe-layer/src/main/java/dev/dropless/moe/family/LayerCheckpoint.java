@@ -55,8 +55,9 @@ public final class LayerCheckpoint {
         for (TensorBinding binding : layout.bindings()) {
             StoredTensor tensor = source.tensor(prefix + binding.name());
             if (!tensor.shape().equals(binding.shape())) {
-                throw new IllegalArgumentException("%s: tensor %s: expected shape %s as the configuration says, found %s"
-                        .formatted(source.description(), tensor.name(), binding.shape(), tensor.shape()));
+                throw new IllegalArgumentException(
+                        "%s: tensor %s: expected shape %s as the configuration says, found %s"
+                                .formatted(source.description(), tensor.name(), binding.shape(), tensor.shape()));
             }
             for (Piece piece : binding.pieces()) {
                 load(piece, tensor, parameters);
@@ -81,8 +82,9 @@ public final class LayerCheckpoint {
                     .sorted()
                     .findFirst()
                     .ifPresent(name -> {
-                        throw new IllegalArgumentException("%s: tensor %s: expected only the %d tensors of this family under %s%s, found one more"
-                                .formatted(source.description(), name, expected.size(), prefix, scope));
+                        throw new IllegalArgumentException(
+                                "%s: tensor %s: expected only the %d tensors of this family under %s%s, found one more"
+                                        .formatted(source.description(), name, expected.size(), prefix, scope));
                     });
         }
     }
@@ -117,11 +119,15 @@ public final class LayerCheckpoint {
             int columns = parameter.columns(config);
             Oriented result = view != null
                     ? view
-                    : new Oriented(Matrix.of(new double[Math.multiplyExact(rows, columns)], rows, columns), Transpose.N);
+                    : new Oriented(
+                            Matrix.of(new double[Math.multiplyExact(rows, columns)], rows, columns), Transpose.N);
             ExpertWeights experts = experts(parameter, tensors);
             if (experts != null) {
                 experts.store(
-                        Objects.requireNonNull(parameter.part()), parameter.expert(), result.matrix(), result.transpose());
+                        Objects.requireNonNull(parameter.part()),
+                        parameter.expert(),
+                        result.matrix(),
+                        result.transpose());
             } else {
                 memory.copy(matrix(parameter.group(), tensors), result.matrix());
             }
@@ -150,11 +156,13 @@ public final class LayerCheckpoint {
         int columns = piece.parameter().columns(config);
         if (piece.columnStride() == 1) {
             return new Oriented(
-                    new Matrix(data, type, piece.offset(), rows, columns, piece.rowStride(), MemorySpace.HOST), Transpose.N);
+                    new Matrix(data, type, piece.offset(), rows, columns, piece.rowStride(), MemorySpace.HOST),
+                    Transpose.N);
         }
         if (piece.rowStride() == 1) {
             return new Oriented(
-                    new Matrix(data, type, piece.offset(), columns, rows, piece.columnStride(), MemorySpace.HOST), Transpose.T);
+                    new Matrix(data, type, piece.offset(), columns, rows, piece.columnStride(), MemorySpace.HOST),
+                    Transpose.T);
         }
         return null;
     }
@@ -185,32 +193,33 @@ public final class LayerCheckpoint {
 
     private static @Nullable ExpertWeights experts(Parameter parameter, LayerTensors tensors) {
         return switch (parameter.group()) {
-            case EXPERTS -> present(
-                    parameter.group(),
-                    switch (tensors) {
-                        case MoeParameters parameters -> parameters.experts();
-                        case MoeGradients gradients -> gradients.experts();
-                    });
+            case EXPERTS ->
+                present(
+                        parameter.group(),
+                        switch (tensors) {
+                            case MoeParameters parameters -> parameters.experts();
+                            case MoeGradients gradients -> gradients.experts();
+                        });
             case SHARED -> present(parameter.group(), tensors.shared());
             default -> null;
         };
     }
 
     private static Matrix matrix(Group group, LayerTensors tensors) {
-        Matrix matrix =
-                switch (group) {
-                    case ROUTER -> switch (tensors) {
-                        case MoeParameters parameters -> parameters.routerWeight();
-                        case MoeGradients gradients -> gradients.routerWeight();
-                    };
-                    case ROUTER_BIAS -> tensors.routerBias();
-                    case SELECTION_BIAS -> tensors instanceof MoeParameters parameters ? parameters.selectionBias() : null;
-                    case SHARED_GATE -> tensors.sharedGate();
-                    case LATENT_IN -> tensors.latentIn();
-                    case LATENT_OUT -> tensors.latentOut();
-                    case OUTPUT_BIAS -> tensors.outputBias();
-                    case EXPERTS, SHARED -> null;
+        Matrix matrix = switch (group) {
+            case ROUTER ->
+                switch (tensors) {
+                    case MoeParameters parameters -> parameters.routerWeight();
+                    case MoeGradients gradients -> gradients.routerWeight();
                 };
+            case ROUTER_BIAS -> tensors.routerBias();
+            case SELECTION_BIAS -> tensors instanceof MoeParameters parameters ? parameters.selectionBias() : null;
+            case SHARED_GATE -> tensors.sharedGate();
+            case LATENT_IN -> tensors.latentIn();
+            case LATENT_OUT -> tensors.latentOut();
+            case OUTPUT_BIAS -> tensors.outputBias();
+            case EXPERTS, SHARED -> null;
+        };
         return present(group, matrix);
     }
 
