@@ -22,6 +22,8 @@ import picocli.CommandLine.Spec;
         subcommands = {
             InfoCommand.class,
             EvalCommand.class,
+            TopologyCommand.class,
+            CompareCommand.class,
         },
         exitCodeListHeading = "%nExit status:%n",
         exitCodeList = {"0:done", "1:a comparison failed", "2:bad input", "70:a bug of dropless"})

@@ -5,14 +5,18 @@ import dev.dropless.moe.MoeConfig;
 import dev.dropless.moe.MoeLayer;
 import dev.dropless.moe.MoeParameters;
 import dev.dropless.moe.Precision;
+import dev.dropless.moe.padded.CapacityPolicy;
+import dev.dropless.moe.padded.PaddedExecution;
 import java.util.function.Consumer;
 
 /** A layer with its parameters, computed in a chosen way. */
 public final class OpenLayer implements AutoCloseable {
 
+    private final MoeLayer owner;
     private final MoeLayer layer;
 
-    private OpenLayer(MoeLayer layer) {
+    private OpenLayer(MoeLayer owner, MoeLayer layer) {
+        this.owner = owner;
         this.layer = layer;
     }
 
@@ -28,15 +32,12 @@ public final class OpenLayer implements AutoCloseable {
      */
     public static OpenLayer open(
             EvalPath path, Kernels kernels, MoeConfig config, Precision precision, Consumer<MoeParameters> fill) {
-        if (path == EvalPath.PADDED) {
-            throw new UnsupportedOperationException("not yet");
-        }
         MoeLayer layer = MoeLayer.create(kernels, config, precision);
         boolean filled = false;
         try {
             fill.accept(layer.parameters());
             filled = true;
-            return new OpenLayer(layer);
+            return new OpenLayer(layer, path == EvalPath.PADDED ? padded(kernels, layer) : layer);
         } finally {
             if (!filled) {
                 layer.close();
@@ -53,8 +54,13 @@ public final class OpenLayer implements AutoCloseable {
         return layer;
     }
 
+    private static MoeLayer padded(Kernels kernels, MoeLayer layer) {
+        return PaddedExecution.layerLike(kernels, layer, CapacityPolicy.maximumLoad());
+    }
+
     @Override
     public void close() {
         layer.close();
+        owner.close();
     }
 }
