@@ -94,7 +94,8 @@ public final class ActivationMath {
             case RELU -> Math.max(a, 0);
             case RELU_SQUARED -> Math.max(a, 0) * Math.max(a, 0);
             case SILU -> a * sigmoid(activation.alpha() * a);
-            case GELU_TANH -> a * sigmoid(2 * geluInner(a)); // 1 + tanh u = 2 sigmoid(2u), which does not cancel for u << 0
+            case GELU_TANH ->
+                a * sigmoid(2 * geluInner(a)); // 1 + tanh u = 2 sigmoid(2u), which does not cancel for u << 0
             case GELU_ERF -> a * normalCdf(a);
         };
     }

@@ -37,8 +37,9 @@ public record Matrix(
      */
     public Matrix {
         if (rows < 0 || columns < 0 || offset < 0) {
-            throw new IllegalArgumentException("matrix: expected offset, rows and columns of at least 0, found offset %d, %d x %d"
-                    .formatted(offset, rows, columns));
+            throw new IllegalArgumentException(
+                    "matrix: expected offset, rows and columns of at least 0, found offset %d, %d x %d"
+                            .formatted(offset, rows, columns));
         }
         if (rows > 1 && rowStride < columns) {
             throw new IllegalArgumentException(
@@ -48,8 +49,9 @@ public record Matrix(
             long capacity = segment.byteSize() / type.bytes();
             long end = lastElement(offset, rows, columns, rowStride);
             if (end < 0 || end > capacity) {
-                throw new IllegalArgumentException("segment: expected at least %s elements of %s for a %d x %d matrix, found %d"
-                        .formatted(end < 0 ? "2^63" : Long.toString(end), type, rows, columns, capacity));
+                throw new IllegalArgumentException(
+                        "segment: expected at least %s elements of %s for a %d x %d matrix, found %d"
+                                .formatted(end < 0 ? "2^63" : Long.toString(end), type, rows, columns, capacity));
             }
         }
     }
@@ -71,9 +73,15 @@ public record Matrix(
      * @param rows rows
      * @param columns columns; also the row stride
      * @return the matrix
+     * @throws IllegalArgumentException if a size is negative, or the number of bytes is 2^63 or more
      */
     public static Matrix allocate(Arena arena, ElementType type, long rows, long columns) {
-        long bytes = Math.multiplyExact(Math.multiplyExact(rows, columns), (long) type.bytes());
+        if (rows < 0 || columns < 0 || (columns > 0 && rows > Long.MAX_VALUE / type.bytes() / columns)) {
+            throw new IllegalArgumentException(
+                    "rows: expected rows and columns of at least 0, below 2^63 bytes in all, found %d x %d %s"
+                            .formatted(rows, columns, type));
+        }
+        long bytes = rows * columns * type.bytes();
         return new Matrix(arena.allocate(bytes, ALIGNMENT), type, 0, rows, columns, columns, MemorySpace.HOST);
     }
 
@@ -203,9 +211,13 @@ public record Matrix(
      * @return true if they share memory; false if not, or if that cannot be told from their shapes (different strides, read-only heap segments)
      */
     public boolean overlaps(Matrix other) {
-        if (!space.equals(other.space) || !segment.heapBase().equals(other.segment.heapBase())
-                || isEmpty() || other.isEmpty() || segment.isReadOnly() && !segment.isNative()
-                || other.firstByte() >= endByte() || firstByte() >= other.endByte()) {
+        if (!space.equals(other.space)
+                || !segment.heapBase().equals(other.segment.heapBase())
+                || isEmpty()
+                || other.isEmpty()
+                || segment.isReadOnly() && !segment.isNative()
+                || other.firstByte() >= endByte()
+                || firstByte() >= other.endByte()) {
             return false;
         }
         if (isRun() && other.isRun()) {
@@ -217,7 +229,8 @@ public record Matrix(
         if ((other.rows > 1 && other.strideBytes() != stride) || width > stride || otherWidth > stride) {
             return false;
         }
-        // In rows of one stride, the other matrix begins `down` rows below and `right` bytes after this one, and may reach into the next row.
+        // In rows of one stride, the other matrix begins `down` rows below and `right` bytes after this one, and may
+        // reach into the next row.
         long down = Math.floorDiv(other.firstByte() - firstByte(), stride);
         long right = Math.floorMod(other.firstByte() - firstByte(), stride);
         boolean here = right < width && down < rows && down + other.rows > 0;
@@ -266,13 +279,14 @@ public record Matrix(
      */
     public void copyFrom(Matrix source) {
         if (source.rows != rows || source.columns != columns) {
-            throw new IllegalArgumentException("source: expected %d x %d, found %d x %d"
-                    .formatted(rows, columns, source.rows, source.columns));
+            throw new IllegalArgumentException(
+                    "source: expected %d x %d, found %d x %d".formatted(rows, columns, source.rows, source.columns));
         }
         for (long i = 0; i < rows; i++) {
             if (source.type == type) {
                 int bytes = type.bytes();
-                MemorySegment.copy(source.segment, source.index(i, 0) * bytes, segment, index(i, 0) * bytes, columns * bytes);
+                MemorySegment.copy(
+                        source.segment, source.index(i, 0) * bytes, segment, index(i, 0) * bytes, columns * bytes);
             } else {
                 for (long j = 0; j < columns; j++) {
                     set(i, j, source.get(i, j));

@@ -32,7 +32,8 @@ public abstract sealed class LayerTensors implements AutoCloseable permits MoePa
     private boolean closed;
 
     /** Allocates, all zero, the tensors of the groups in {@code present}. */
-    LayerTensors(Kernels kernels, MoeConfig config, Set<Trainable> present, ElementType expertType, ElementType otherType) {
+    LayerTensors(
+            Kernels kernels, MoeConfig config, Set<Trainable> present, ElementType expertType, ElementType otherType) {
         this.config = config;
         this.memory = kernels.memory();
         this.scope = memory.open();

@@ -69,8 +69,8 @@ public record MoeConfig(
                     "identityExperts: expected numExperts + identityExperts below 2^31, found " + choices);
         }
         if (router.topK() > choices) {
-            throw new IllegalArgumentException(
-                    "router.topK: expected at most the %d experts there are, found %d".formatted(choices, router.topK()));
+            throw new IllegalArgumentException("router.topK: expected at most the %d experts there are, found %d"
+                    .formatted(choices, router.topK()));
         }
         if (shared != null && shared.shape().hiddenSize() != hiddenSize) {
             throw new IllegalArgumentException("shared.shape.hiddenSize: expected hiddenSize = %d, found %d"

@@ -55,7 +55,8 @@ public record MoeInitializer(double std, double outputStd) {
         fill(parameters.shared(), random);
         Matrix selectionBias = parameters.selectionBias();
         if (selectionBias != null) {
-            memory.copy(Matrix.of(new double[(int) selectionBias.columns()], 1, selectionBias.columns()), selectionBias);
+            memory.copy(
+                    Matrix.of(new double[(int) selectionBias.columns()], 1, selectionBias.columns()), selectionBias);
         }
     }
 

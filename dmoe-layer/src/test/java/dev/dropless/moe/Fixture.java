@@ -57,16 +57,19 @@ public final class Fixture {
     public static void randomize(MoeParameters parameters, long seed) {
         new MoeInitializer(0.5, 0.5).initialize(parameters, seed);
         Random random = new Random(seed);
-        for (Matrix bias : new @Nullable Matrix[] {
-            parameters.routerBias(), parameters.outputBias(), parameters.selectionBias()
-        }) {
+        for (Matrix bias :
+                new @Nullable Matrix[] {parameters.routerBias(), parameters.outputBias(), parameters.selectionBias()}) {
             if (bias != null) {
                 bias.copyFrom(normal(random, 1, (int) bias.columns()));
             }
         }
         for (ExpertWeights weights : new @Nullable ExpertWeights[] {parameters.experts(), parameters.shared()}) {
             for (WeightPart part : WeightPart.values()) {
-                for (int e = 0; weights != null && weights.shape().has(part) && e < weights.shape().numExperts(); e++) {
+                for (int e = 0;
+                        weights != null
+                                && weights.shape().has(part)
+                                && e < weights.shape().numExperts();
+                        e++) {
                     if (part.name().endsWith("BIAS")) {
                         weights.load(part, e, normal(random, 1, weights.shape().columns(part)), Transpose.N);
                     }
@@ -91,7 +94,13 @@ public final class Fixture {
     private static List<Matrix> named(MoeParameters p) {
         List<Matrix> all = new ArrayList<>();
         for (Matrix m : new @Nullable Matrix[] {
-            p.routerWeight(), p.routerBias(), p.selectionBias(), p.sharedGate(), p.latentIn(), p.latentOut(), p.outputBias()
+            p.routerWeight(),
+            p.routerBias(),
+            p.selectionBias(),
+            p.sharedGate(),
+            p.latentIn(),
+            p.latentOut(),
+            p.outputBias()
         }) {
             if (m != null) {
                 all.add(m);
@@ -148,11 +157,7 @@ public final class Fixture {
         try (MoeGradients gradients = layer.newGradients(trainable, outputType)) {
             SavedState saved = layer.forwardTraining(x, y, options, policy, trainable);
             layer.backward(
-                    saved,
-                    dY,
-                    trainable.contains(Trainable.INPUT) ? dX : null,
-                    gradients,
-                    losses.of(saved.routing()));
+                    saved, dY, trainable.contains(Trainable.INPUT) ? dX : null, gradients, losses.of(saved.routing()));
             List<double[]> all = new ArrayList<>();
             gradients.storage().forEach(m -> all.add(m.toDoubles()));
             return new Result(y.toDoubles(), dX.toDoubles(), all);

@@ -37,8 +37,7 @@ class LayerGradientTest {
             dWeights[i] = 2 * b * routing.weights()[i];
             ofWeights += b * routing.weights()[i] * routing.weights()[i];
         }
-        return List.of(
-                LossValue.ofLogits(ofLogits, dLogits), LossValue.ofWeights(ofWeights, dLogits.length, dWeights));
+        return List.of(LossValue.ofLogits(ofLogits, dLogits), LossValue.ofWeights(ofWeights, dLogits.length, dWeights));
     }
 
     private record Problem(MoeLayer layer, Matrix x, Matrix dY, ForwardOptions options) {
@@ -67,10 +66,11 @@ class LayerGradientTest {
 
     @TestFactory
     Stream<DynamicTest> everyOption() {
-        return Configs.all().entrySet().stream().map(e -> DynamicTest.dynamicTest(e.getKey(), () -> {
-            check(e.getValue(), 7, 1);
-            check(e.getValue(), 4, 2);
-        }));
+        return Configs.all().entrySet().stream()
+                .map(e -> DynamicTest.dynamicTest(e.getKey(), () -> {
+                    check(e.getValue(), 7, 1);
+                    check(e.getValue(), 4, 2);
+                }));
     }
 
     private static void check(MoeConfig config, int tokens, long seed) {
@@ -87,7 +87,12 @@ class LayerGradientTest {
             List<Matrix> parameters = layer.parameters().storage();
             assertEquals(parameters.size(), got.gradients().size());
             for (int i = 0; i < parameters.size(); i++) {
-                compare("tensor " + i, problem, parameters.get(i), got.gradients().get(i), random);
+                compare(
+                        "tensor " + i,
+                        problem,
+                        parameters.get(i),
+                        got.gradients().get(i),
+                        random);
             }
         }
     }

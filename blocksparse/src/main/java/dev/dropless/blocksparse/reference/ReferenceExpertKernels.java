@@ -4,7 +4,6 @@ import static dev.dropless.blocksparse.reference.Doubles.add;
 import static dev.dropless.blocksparse.reference.Doubles.dot;
 import static dev.dropless.blocksparse.reference.Doubles.readRow;
 import static dev.dropless.blocksparse.reference.Doubles.scale;
-import static dev.dropless.blocksparse.reference.Doubles.write;
 import static dev.dropless.blocksparse.reference.Doubles.writeRow;
 import static dev.dropless.blocksparse.reference.Doubles.zeros;
 
@@ -85,8 +84,7 @@ final class ReferenceExpertKernels implements ExpertKernels {
     }
 
     @Override
-    public void combine(
-            ExpertPlan plan, Matrix out, @Nullable Matrix combineWeights, Matrix y, boolean accumulate) {
+    public void combine(ExpertPlan plan, Matrix out, @Nullable Matrix combineWeights, Matrix y, boolean accumulate) {
         ExpertOperands.combine(SPACE, plan.topology(), out, combineWeights, y);
         sumRowsOfTokens(plan.topology(), out, combineWeights, y, accumulate);
     }

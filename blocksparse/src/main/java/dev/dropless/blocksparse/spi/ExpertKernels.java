@@ -124,8 +124,7 @@ public interface ExpertKernels {
      * @param combineWeights w [T, k], or null
      * @param gradients added to: DOWN and DOWN_BIAS
      */
-    void downWgrad(
-            ExpertPlan plan, Matrix hidden, Matrix dY, @Nullable Matrix combineWeights, ExpertWeights gradients);
+    void downWgrad(ExpertPlan plan, Matrix hidden, Matrix dY, @Nullable Matrix combineWeights, ExpertWeights gradients);
 
     /**
      * Data gradient of the up-projection: dRows[r] = dPre[r] W_e^T, without input weights.

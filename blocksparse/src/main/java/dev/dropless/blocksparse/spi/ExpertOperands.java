@@ -260,7 +260,8 @@ public final class ExpertOperands {
 
     private static void experts(Topology topology, ExpertShape weights) {
         if (topology.numExperts() != weights.numExperts()) {
-            throw mismatch("plan", weights.numExperts() + " experts, as many as the weights have", topology.numExperts());
+            throw mismatch(
+                    "plan", weights.numExperts() + " experts, as many as the weights have", topology.numExperts());
         }
     }
 

@@ -1,5 +1,6 @@
 package dev.dropless.blocksparse.spi;
 
+import dev.dropless.blocksparse.ElementType;
 import dev.dropless.topology.TaskRunner;
 
 /**
@@ -31,7 +32,7 @@ public interface Kernels extends AutoCloseable {
      *
      * @return F32 or F64
      */
-    dev.dropless.blocksparse.ElementType accumulation();
+    ElementType accumulation();
 
     /**
      * Returns products of dense and block-sparse matrices.

@@ -101,8 +101,7 @@ public final class Operands {
      * @param y second factor
      * @param result product
      */
-    public static void multiply(
-            MemorySpace space, BlockSparseMatrix x, BlockSparseMatrix y, BlockSparseMatrix result) {
+    public static void multiply(MemorySpace space, BlockSparseMatrix x, BlockSparseMatrix y, BlockSparseMatrix result) {
         space("x", x.data(), space);
         space("y", y.data(), space);
         space("result", result.data(), space);
@@ -161,8 +160,7 @@ public final class Operands {
      * @param input name of the input
      * @param source the input, or null
      */
-    public static void apart(
-            String output, @Nullable Matrix target, String input, @Nullable Matrix source) {
+    public static void apart(String output, @Nullable Matrix target, String input, @Nullable Matrix source) {
         if (target != null && source != null && target.overlaps(source)) {
             throw mismatch(output, "memory apart from " + input, "an overlap");
         }

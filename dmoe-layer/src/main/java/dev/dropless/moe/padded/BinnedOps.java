@@ -40,7 +40,9 @@ final class BinnedOps {
     }
 
     private double weight(@Nullable Matrix weights, int slot) {
-        return weights == null ? 1 : weights.get(tokenOf(slot), slot % bins.kept().topK());
+        return weights == null
+                ? 1
+                : weights.get(tokenOf(slot), slot % bins.kept().topK());
     }
 
     /** binned[row] = weight of its slot * tokens[its token]; 0 in padding rows. */

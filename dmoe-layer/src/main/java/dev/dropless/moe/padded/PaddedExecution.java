@@ -45,7 +45,8 @@ public final class PaddedExecution implements ExpertExecution {
             ElementType activationType,
             CapacityPolicy capacity) {
         if (!kernels.memory().space().isHost()) {
-            throw new IllegalArgumentException("kernels: expected host memory, found " + kernels.memory().space());
+            throw new IllegalArgumentException(
+                    "kernels: expected host memory, found " + kernels.memory().space());
         }
         this.kernels = kernels;
         this.source = weights;
