@@ -127,8 +127,10 @@ public enum ElementType {
     }
 
     /**
-     * Rounds to binary32 such that rounding the result to 16 bits equals rounding the double to 16 bits: an inexact result becomes the neighbour
-     * whose last bit is 1, which no 16-bit type takes for a tie (Boldo and Melquiond, Emulation of FMA and correctly rounded sums: proved algorithms
+     * Rounds to binary32 such that rounding the result to 16 bits equals rounding the double to 16 bits: an inexact
+     * result becomes the neighbour
+     * whose last bit is 1, which no 16-bit type takes for a tie (Boldo and Melquiond, Emulation of FMA and correctly
+     * rounded sums: proved algorithms
      * using rounding to odd, IEEE Transactions on Computers 57, 2008).
      */
     private static float toOdd(double value) {

@@ -4,10 +4,13 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A dense row-major matrix: a view of memory that its creator owns. Nothing is copied, and the view is valid as long as the memory is.
+ * A dense row-major matrix: a view of memory that its creator owns. Nothing is copied, and the view is valid as long as
+ * the memory is.
  *
- * <p>Element (i, j) lies {@code (offset + i * rowStride + j) * type.bytes()} bytes after the beginning of the segment. Heap arrays, native memory
- * and mapped files are equally good segments; a matrix in a device's memory holds the device address as a segment of size zero, so that touching it
+ * <p>Element (i, j) lies {@code (offset + i * rowStride + j) * type.bytes()} bytes after the beginning of the segment.
+ * Heap arrays, native memory
+ * and mapped files are equally good segments; a matrix in a device's memory holds the device address as a segment of
+ * size zero, so that touching it
  * from Java fails instead of crashing.
  *
  * @param segment the memory
@@ -33,7 +36,8 @@ public record Matrix(
     /**
      * Checks that the matrix lies inside its segment.
      *
-     * @throws IllegalArgumentException if a size is negative, rows overlap, or the last element lies outside the segment
+     * @throws IllegalArgumentException if a size is negative, rows overlap, or the last element lies outside the
+     * segment
      */
     public Matrix {
         if (rows < 0 || columns < 0 || offset < 0) {
@@ -205,10 +209,12 @@ public record Matrix(
     }
 
     /**
-     * Tells whether two matrices share an element, as far as that is certain: both are plain runs of memory, or rows of both are equally far apart.
+     * Tells whether two matrices share an element, as far as that is certain: both are plain runs of memory, or rows of
+     * both are equally far apart.
      *
      * @param other a matrix
-     * @return true if they share memory; false if not, or if that cannot be told from their shapes (different strides, read-only heap segments)
+     * @return true if they share memory; false if not, or if that cannot be told from their shapes (different strides,
+     * read-only heap segments)
      */
     public boolean overlaps(Matrix other) {
         if (!space.equals(other.space)

@@ -2,12 +2,14 @@ package dev.dropless.cli;
 
 import dev.dropless.blocksparse.spi.Kernels;
 import dev.dropless.cli.comparison.Agreement;
+import dev.dropless.cli.comparison.ComparisonTables;
 import dev.dropless.cli.comparison.Contender;
 import dev.dropless.cli.comparison.LayerShape;
 import dev.dropless.cli.comparison.Timing;
 import dev.dropless.cli.comparison.Workbench;
 import dev.dropless.cli.workload.Gaussian;
 import dev.dropless.cli.workload.RoutingPattern;
+import dev.dropless.topology.PaddedRows;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
@@ -58,6 +60,9 @@ final class CompareCommand implements Callable<Integer> {
             description = "capacity factors of the padded layer; default ${DEFAULT-VALUE}")
     private List<Double> factors = List.of();
 
+    @Option(names = "--block", defaultValue = "128", description = "block size to count MegaBlocks' padding for; default ${DEFAULT-VALUE}")
+    private int blockSize;
+
     @Option(names = "--runs", defaultValue = "5", description = "measured rounds; default ${DEFAULT-VALUE}")
     private int runs;
 
@@ -85,18 +90,22 @@ final class CompareCommand implements Callable<Integer> {
                         Gaussian.values(elements, seed + 2))) {
             print("%s routing, T = %d, H = %d, F = %d, E = %d, k = %d, on %s (%s)", RoutingPatternConverter.name(routing),
                     tokens, hiddenSize, ffnHiddenSize, experts, topK, kernels.name(), kernels.description());
+            PaddedRows blocks = PaddedRows.of(bench.topology(), blockSize);
+            print("busiest expert %,d of %,d rows; rounding every expert up to blocks of %d rows would add %s padding",
+                    bench.topology().maxTokensPerExpert(), bench.topology().rows(), blockSize,
+                    ComparisonTables.percent((double) blocks.paddingRows() / blocks.rows()));
             List<Contender> contenders = new ArrayList<>(List.of(bench.dropless(), bench.paddedToMaximumLoad()));
             factors.forEach(factor -> contenders.add(bench.padded(factor)));
             List<Agreement> agreements = Agreement.inSinglePrecision(
                     "dropless = padded without drop",
                     bench.compute(contenders.get(0).layer()),
                     bench.compute(contenders.get(1).layer()));
-            print("%n%s", Reporting.agreements(agreements));
+            print("%n%s", ComparisonTables.agreements(agreements));
             List<Timing> timings;
             try (Progress progress = Progress.of("compare", (long) contenders.size() * (runs + 1))) {
                 timings = bench.time(contenders, 1, runs, progress::step);
             }
-            print("%s", Reporting.times(contenders, timings));
+            print("%s", ComparisonTables.times(contenders, timings));
             return agreements.stream().allMatch(Agreement::passed) ? Main.DONE : Main.COMPARISON_FAILED;
         }
     }

@@ -118,13 +118,26 @@ final class EvalCommand implements Callable<Integer> {
                         skipped++;
                         print("skipped  %s: %s", relative, unsupported.get());
                     } else {
-                        evaluate(evaluator, opened, relative.toString(), out == null ? null : out.resolve(relative));
+                        evaluate(evaluator, opened, relative.toString(), target(relative));
                     }
                 }
                 progress.step();
             }
         }
         print("%d evaluated, %d failed, %d skipped", evaluated, failed, skipped);
+    }
+
+    /** Where a case's results go, with the same path under --out; its folder exists then. */
+    private @Nullable Path target(Path relative) {
+        if (out == null) {
+            return null;
+        }
+        Path target = out.resolve(relative);
+        Path parent = target.toAbsolutePath().getParent();
+        if (parent != null) {
+            OutputFiles.createFolder(parent);
+        }
+        return target;
     }
 
     private static List<Path> list(Path folder) throws IOException {
@@ -148,10 +161,6 @@ final class EvalCommand implements Callable<Integer> {
             throws IOException {
         CaseResults results = evaluator.evaluate(file);
         if (target != null) {
-            Path parent = target.toAbsolutePath().getParent();
-            if (parent != null) {
-                Files.createDirectories(parent);
-            }
             results.write(file, evaluator.metadata(file), target);
         }
         evaluated++;

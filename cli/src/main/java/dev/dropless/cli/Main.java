@@ -20,9 +20,11 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         versionProvider = Version.class,
         subcommands = {
+            DemoCommand.class,
             InfoCommand.class,
             EvalCommand.class,
             TopologyCommand.class,
+            RunCommand.class,
             CompareCommand.class,
         },
         exitCodeListHeading = "%nExit status:%n",
@@ -76,7 +78,7 @@ public final class Main implements Callable<Integer> {
     private static int usageError(ParameterException e, String[] args) {
         CommandLine command = e.getCommandLine();
         complain(command, "%s (%s --help lists what there is)"
-                .formatted(e.getMessage(), command.getCommandSpec().qualifiedName()));
+                .formatted(e.getMessage().replaceFirst("^Error: ", ""), command.getCommandSpec().qualifiedName()));
         return BAD_INPUT;
     }
 

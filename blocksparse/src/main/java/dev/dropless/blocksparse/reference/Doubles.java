@@ -3,7 +3,10 @@ package dev.dropless.blocksparse.reference;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.Transpose;
 
-/** Copies between matrices of any type and double[rows][columns], so that the loops of the reference need not know about storage. */
+/**
+ * Copies between matrices of any type and double[rows][columns], so that the loops of the reference need not know about
+ * storage.
+ */
 final class Doubles {
 
     private Doubles() {}

@@ -7,7 +7,8 @@ import java.util.ServiceLoader;
 import java.util.stream.Collectors;
 
 /**
- * Finds the back ends that are present, and chooses one: the one the user names, else the available one of highest priority.
+ * Finds the back ends that are present, and chooses one: the one the user names, else the available one of highest
+ * priority.
  */
 public final class Backends {
 
@@ -47,7 +48,8 @@ public final class Backends {
     }
 
     /**
-     * Chooses the back end: the one that system property {@value #PROPERTY} names, else the best available one. Logs one line saying what was
+     * Chooses the back end: the one that system property {@value #PROPERTY} names, else the best available one. Logs
+     * one line saying what was
      * chosen and why those of higher priority were not.
      *
      * @return an available back end

@@ -13,8 +13,10 @@ import dev.dropless.topology.Topology;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Entry checks of {@link ExpertKernels} and {@link ExpertWeights}, the same for every back end. Arguments are those of the operation, after the memory
- * space in which matrices must lie; plans stand for their topology, weights for their shape. Every method throws {@link IllegalArgumentException}
+ * Entry checks of {@link ExpertKernels} and {@link ExpertWeights}, the same for every back end. Arguments are those of
+ * the operation, after the memory
+ * space in which matrices must lie; plans stand for their topology, weights for their shape. Every method throws {@link
+ * IllegalArgumentException}
  * whose message names argument, expected and found.
  */
 public final class ExpertOperands {

@@ -8,8 +8,10 @@ import dev.dropless.topology.BlockPattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Entry checks of {@link BlockSparseKernels}, the same for every back end: one method per operation, with the operation's arguments after the memory
- * space in which they must lie. Every method throws {@link IllegalArgumentException} whose message names argument, expected and found. {@link ExpertOperands} has
+ * Entry checks of {@link BlockSparseKernels}, the same for every back end: one method per operation, with the
+ * operation's arguments after the memory
+ * space in which they must lie. Every method throws {@link IllegalArgumentException} whose message names argument,
+ * expected and found. {@link ExpertOperands} has
  * those of level 2.
  */
 public final class Operands {
@@ -152,7 +154,8 @@ public final class Operands {
     }
 
     /**
-     * Checks that an output does not overlap an input. Overlap is recognised where it is certain: in views with the same row stride, and in plain runs
+     * Checks that an output does not overlap an input. Overlap is recognised where it is certain: in views with the
+     * same row stride, and in plain runs
      * of memory.
      *
      * @param output name of the output

@@ -18,11 +18,17 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.TestInstance;
 
-/** What the contract classes share: one opened back end, a scope of memory and seeded random numbers per test, and error bounds. */
+/**
+ * What the contract classes share: one opened back end, a scope of memory and seeded random numbers per test, and error
+ * bounds.
+ */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 public abstract class ContractSupport {
 
-    /** Allowance, in units of roundoff, for operands that are converted to the accumulation type and for the last operations on a sum. */
+    /**
+     * Allowance, in units of roundoff, for operands that are converted to the accumulation type and for the last
+     * operations on a sum.
+     */
     private static final int SLACK = 8;
 
     private Kernels opened;
@@ -129,7 +135,10 @@ public abstract class ContractSupport {
         };
     }
 
-    /** A priori bound of a sum of products: (terms + SLACK) units of the accumulation times the sum of absolute values, then one rounding. */
+    /**
+     * A priori bound of a sum of products: (terms + SLACK) units of the accumulation times the sum of absolute values,
+     * then one rounding.
+     */
     final double bound(double exact, double magnitude, int terms, ElementType stored) {
         double summed = (terms + SLACK) * unit(opened.accumulation()) * magnitude;
         return summed + unit(stored) * (Math.abs(exact) + summed) + tiny(stored);

@@ -126,7 +126,10 @@ public abstract class ExpertPathContract extends ContractSupport {
         }
     }
 
-    /** Whatever comes neither from the token (or any) nor from the given experts is what it was, bit for bit, and some of the rest is poisoned. */
+    /**
+     * Whatever comes neither from the token (or any) nor from the given experts is what it was, bit for bit, and some
+     * of the rest is poisoned.
+     */
     private static void assertIsolated(
             ExpertProblem problem,
             Map<String, double[][]> clean,

@@ -13,7 +13,8 @@ import java.util.function.DoubleSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * All inputs of the expert path as plain numbers, and its forward pass token by token, which knows of no rows and no sorting.
+ * All inputs of the expert path as plain numbers, and its forward pass token by token, which knows of no rows and no
+ * sorting.
  *
  * @param ids expert of every slot, or -1
  * @param topK slots per token

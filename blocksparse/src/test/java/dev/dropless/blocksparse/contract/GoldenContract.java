@@ -19,7 +19,8 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 /**
- * A layer of three experts in small numbers, worked out by hand for ReLU (all numbers exact in every type) and to nine decimals for GELU: the block
+ * A layer of three experts in small numbers, worked out by hand for ReLU (all numbers exact in every type) and to nine
+ * decimals for GELU: the block
  * path on padded rows and the fused path.
  */
 public abstract class GoldenContract extends ContractSupport {
@@ -139,7 +140,10 @@ public abstract class GoldenContract extends ContractSupport {
         }
     }
 
-    /** H1 = SDD(X, w1^T); A = relu(H1); Y = DSD(A, w2); dw2 = DSD(A^T, dY); dA = SDD(dY, w2^T); dw1 = DSD(dH1^T, X); dX = DSD(dH1, w1). */
+    /**
+     * H1 = SDD(X, w1^T); A = relu(H1); Y = DSD(A, w2); dw2 = DSD(A^T, dY); dA = SDD(dY, w2^T); dw1 = DSD(dH1^T, X); dX
+     * = DSD(dH1, w1).
+     */
     private final class BlockPath {
         private final ElementType type;
         private final PaddedRows padded = PaddedRows.of(Topology.of(IDS, 2, EXPERTS), BLOCK);

@@ -22,7 +22,8 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 
 /**
- * The parameter grids by which STK and grouped_gemm are tested, sizes divided by {@link #gridScale} (block size 128 there, 128 / scale here). Results are
+ * The parameter grids by which STK and grouped_gemm are tested, sizes divided by {@link #gridScale} (block size 128
+ * there, 128 / scale here). Results are
  * checked at sampled elements, each against its own sum in double precision.
  */
 public abstract class GridContract extends ContractSupport {
@@ -248,7 +249,10 @@ public abstract class GridContract extends ContractSupport {
         });
     }
 
-    /** The grouped product of rows sorted by expert is the down-projection; its gradients follow with the identity as activation. */
+    /**
+     * The grouped product of rows sorted by expert is the down-projection; its gradients follow with the identity as
+     * activation.
+     */
     @Test
     void groupedGemmForwardAndBackward() {
         int scale = Math.max(1, gridScale() / 2);
@@ -329,7 +333,10 @@ public abstract class GridContract extends ContractSupport {
         }
     }
 
-    /** A product whose summed dimension is empty for some experts: their gradients are exactly zero, the others' exactly their loads. */
+    /**
+     * A product whose summed dimension is empty for some experts: their gradients are exactly zero, the others' exactly
+     * their loads.
+     */
     @Test
     void gradientsOfExpertsWithoutRowsAreExactlyZero() {
         int[] loads = {0, 128, 0, 64};

@@ -17,7 +17,10 @@ import dev.dropless.topology.BlockPattern;
 import java.lang.foreign.MemorySegment;
 import org.junit.jupiter.api.Test;
 
-/** Operands of wrong shape, in wrong memory or on top of each other are refused with a message that names argument, expected and found. */
+/**
+ * Operands of wrong shape, in wrong memory or on top of each other are refused with a message that names argument,
+ * expected and found.
+ */
 public abstract class OperandChecksContract extends ContractSupport {
 
     private static final BlockPattern PATTERN =

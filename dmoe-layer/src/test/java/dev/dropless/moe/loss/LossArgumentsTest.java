@@ -8,6 +8,7 @@ import static org.junit.jupiter.params.provider.Arguments.arguments;
 import dev.dropless.moe.loss.DeepSeekBalancingLoss.Variant;
 import dev.dropless.moe.router.RouterCases;
 import dev.dropless.moe.router.RouterInput;
+import dev.dropless.moe.router.RouterNoise;
 import dev.dropless.moe.router.Routers;
 import dev.dropless.moe.router.Routing;
 import dev.dropless.moe.router.ScoreRouter;
@@ -93,6 +94,7 @@ class LossArgumentsTest {
                     .shape(batch, 0)
                     .noiseLogits(new double[0])
                     .training(true)
+                    .noise(RouterNoise.seeded(1))
                     .build();
             LossValue value = loss.evaluate(Routers.noisyTopK(2).route(input));
             assertEquals(0, value.value());

@@ -267,6 +267,7 @@ class LossFormulaTest {
         var input = RouterInput.builder(new double[] {1, 2, 3, 4}, 2, 2)
                 .noiseLogits(new double[4])
                 .training(true)
+                .noise(RouterNoise.seeded(1))
                 .build();
         assertEquals(
                 0, new LoadLoss(1).evaluate(Routers.noisyTopK(2).route(input)).value());

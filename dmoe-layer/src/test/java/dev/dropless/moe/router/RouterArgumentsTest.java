@@ -59,6 +59,9 @@ class RouterArgumentsTest {
                         () -> RouterNoise.replay(Map.of(RouterNoise.Draw.FIRST_UNIFORM, new double[1]))
                                 .draw(RouterNoise.Draw.FIRST_UNIFORM, 2)),
                 refuses(
+                        "noise: expected a source of numbers for SECOND_CHOICE_UNIFORM, found none",
+                        () -> Routers.gshard(0).route(TRAINING)),
+                refuses(
                         "count: expected at least 0, found -1",
                         () -> InputJitter.factors(RouterNoise.seeded(0), -1, 0)),
                 refuses(

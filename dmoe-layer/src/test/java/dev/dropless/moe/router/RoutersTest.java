@@ -4,9 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.dropless.moe.router.TopKSelection.GroupLimit;
 import dev.dropless.moe.router.TopKSelection.GroupScore;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
@@ -195,6 +198,19 @@ class RoutersTest {
             };
             // standard deviations are 1 or less, of the mean 1 / 200
             assertEquals(expected, mean, 0.025, draw.name());
+        }
+    }
+
+    @Test
+    void neighbouringSeedsAndPurposesShareNoNumbers() {
+        var seen = new HashSet<Double>();
+        for (long seed = 0; seed < 20; seed++) {
+            for (RouterNoise.Draw draw : List.of(
+                    RouterNoise.Draw.FIRST_UNIFORM, RouterNoise.Draw.SECOND_UNIFORM, RouterNoise.Draw.INPUT_JITTER)) {
+                for (double number : RouterNoise.seeded(seed).draw(draw, 100)) {
+                    assertTrue(seen.add(number), "seed " + seed + ", " + draw);
+                }
+            }
         }
     }
 }

@@ -70,8 +70,7 @@ final class CpuExpertKernels implements ExpertKernels {
     }
 
     @Override
-    public void combine(
-            ExpertPlan plan, Matrix out, @Nullable Matrix combineWeights, Matrix y, boolean accumulate) {
+    public void combine(ExpertPlan plan, Matrix out, @Nullable Matrix combineWeights, Matrix y, boolean accumulate) {
         ExpertOperands.combine(SPACE, plan.topology(), out, combineWeights, y);
         sums.rows(out, new SlotWeights(plan.topology(), combineWeights), y, accumulate);
     }
@@ -112,12 +111,16 @@ final class CpuExpertKernels implements ExpertKernels {
         Topology topology = plan.topology();
         CpuExpertWeights own = CpuExpertWeights.own("gradients", gradients);
         ExpertOperands.downWgrad(SPACE, topology, hidden, dY, combineWeights, own.shape());
-        WgradProduct.Side inputs =
-                new WgradProduct.Side(topology, hidden, false, new SlotWeights(topology, null));
+        WgradProduct.Side inputs = new WgradProduct.Side(topology, hidden, false, new SlotWeights(topology, null));
         WgradProduct.Side outputs =
                 new WgradProduct.Side(topology, dY, true, new SlotWeights(topology, combineWeights));
         runner.run(new WgradProduct(kernels, topology, inputs, outputs, own.down()));
-        sums.biasGradients(topology, outputs, 0, own.bias(WeightPart.DOWN_BIAS), own.shape().hiddenSize());
+        sums.biasGradients(
+                topology,
+                outputs,
+                0,
+                own.bias(WeightPart.DOWN_BIAS),
+                own.shape().hiddenSize());
     }
 
     @Override

@@ -5,8 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.dropless.blocksparse.spi.Backends;
 import dev.dropless.blocksparse.spi.BackendOptions;
+import dev.dropless.blocksparse.spi.Backends;
 import dev.dropless.blocksparse.spi.Kernels;
 import jdk.incubator.vector.FloatVector;
 import org.junit.jupiter.api.Test;

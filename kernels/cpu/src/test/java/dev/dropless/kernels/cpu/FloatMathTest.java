@@ -72,8 +72,7 @@ class FloatMathTest {
 
     @Test
     void limitsHaveNoGradientBeyond() {
-        FloatActivation activation =
-                FloatActivation.of(new Activation(Activation.Function.SILU, 1.702, 7, 7, 1));
+        FloatActivation activation = FloatActivation.of(new Activation(Activation.Function.SILU, 1.702, 7, 7, 1));
         assertEquals(FloatMath.hidden(activation, 7), FloatMath.hidden(activation, 1e30f));
         assertEquals(0, FloatMath.dHidden(activation, Math.nextUp(7f)));
         assertTrue(FloatMath.dHidden(activation, 7) > 0);

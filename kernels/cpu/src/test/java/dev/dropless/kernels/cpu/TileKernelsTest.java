@@ -30,7 +30,8 @@ class TileKernelsTest {
                 float[] expected = start.clone();
                 float[] actual = start.clone();
                 for (int i = 0; i < rows; i++) {
-                    scalar.multiply(1, depth, a, 3 + i * TileKernels.ROW_STRIDE, b, 5, expected, 8 + i * TileKernels.PANEL);
+                    scalar.multiply(
+                            1, depth, a, 3 + i * TileKernels.ROW_STRIDE, b, 5, expected, 8 + i * TileKernels.PANEL);
                 }
                 vector.multiply(rows, depth, a, 3, b, 5, actual, 8);
                 assertArrayEquals(expected, actual, rows + " rows, depth " + depth);
@@ -76,8 +77,7 @@ class TileKernelsTest {
             vector.scale(n, -0.3f, actual, 8);
             assertArrayEquals(expected, actual, "scale " + n);
             float[] lanes = new float[TileKernels.DOT_LANES];
-            assertEquals(
-                    scalar.dot(n, x, 1, expected, 8, lanes), vector.dot(n, x, 1, expected, 8, lanes), "dot " + n);
+            assertEquals(scalar.dot(n, x, 1, expected, 8, lanes), vector.dot(n, x, 1, expected, 8, lanes), "dot " + n);
         }
     }
 

@@ -1,25 +1,41 @@
-package dev.dropless.cli;
+package dev.dropless.cli.comparison;
 
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
 /** A table as text: first column to the left, the others to the right. */
-final class Tables {
+public final class Table {
 
     private final List<List<String>> rows = new ArrayList<>();
 
-    Tables(String... header) {
+    /**
+     * Starts a table.
+     *
+     * @param header titles of the columns
+     */
+    public Table(String... header) {
         row(header);
     }
 
-    Tables row(String... cells) {
+    /**
+     * Adds a row.
+     *
+     * @param cells as many as there are columns
+     * @return this
+     */
+    public Table row(String... cells) {
         rows.add(List.of(cells));
         return this;
     }
 
-    List<List<String>> rows() {
-        return rows;
+    /**
+     * Returns the cells.
+     *
+     * @return rows, the header first
+     */
+    public List<List<String>> rows() {
+        return List.copyOf(rows);
     }
 
     @Override

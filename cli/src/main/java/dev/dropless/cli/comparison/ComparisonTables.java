@@ -1,18 +1,21 @@
-package dev.dropless.cli;
+package dev.dropless.cli.comparison;
 
-import dev.dropless.cli.comparison.Agreement;
-import dev.dropless.cli.comparison.Contender;
-import dev.dropless.cli.comparison.Timing;
 import java.util.List;
 import java.util.Locale;
 
 /** Results of a comparison as tables. */
-final class Reporting {
+public final class ComparisonTables {
 
-    private Reporting() {}
+    private ComparisonTables() {}
 
-    static Tables agreements(List<Agreement> agreements) {
-        Tables table = new Tables("correctness", "error", "limit", "");
+    /**
+     * The correctness table.
+     *
+     * @param agreements its rows
+     * @return what was compared, error, limit, verdict
+     */
+    public static Table agreements(List<Agreement> agreements) {
+        Table table = new Table("correctness", "error", "limit", "");
         for (Agreement row : agreements) {
             table.row(
                     row.what(),
@@ -23,9 +26,15 @@ final class Reporting {
         return table;
     }
 
-    /** Forward and backward times, and the useful rate of both together: minimum and median of the runs. */
-    static Tables times(List<Contender> contenders, List<Timing> timings) {
-        Tables table = new Tables(
+    /**
+     * Dropped tokens, padding, forward and backward times, and the useful rate of both together: best and median of the runs.
+     *
+     * @param contenders rows
+     * @param timings of the contenders, in order
+     * @return the table
+     */
+    public static Table times(List<Contender> contenders, List<Timing> timings) {
+        Table table = new Table(
                 "forward + backward",
                 "dropped",
                 "padding",
@@ -53,11 +62,17 @@ final class Reporting {
         return format("%8.1f %8.1f", nanos[0] / 1e6, Timing.median(nanos) / 1e6);
     }
 
-    static String percent(double fraction) {
+    /**
+     * Writes a share.
+     *
+     * @param fraction 0 to 1
+     * @return per cent with one decimal
+     */
+    public static String percent(double fraction) {
         return format("%.1f %%", 100 * fraction);
     }
 
-    static String format(String format, Object... arguments) {
+    private static String format(String format, Object... arguments) {
         return String.format(Locale.ROOT, format, arguments);
     }
 }
