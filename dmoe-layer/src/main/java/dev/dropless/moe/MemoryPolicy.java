@@ -76,7 +76,7 @@ public enum MemoryPolicy {
             bytes += shared.sigmoidGate() || config.sharedFactor() != 1 ? wide : 0;
         }
         if (config.hasLatent()) {
-            bytes += config.latentSize() * (keepsPre ? 2 : 1) * wide;
+            bytes += (keepsPre ? 2L : 1L) * config.latentSize() * wide;
         }
         return bytes + (config.inputJitter().epsilon() > 0 ? config.hiddenSize() * wide : 0);
     }

@@ -267,6 +267,20 @@ abstract class LayerContract {
     }
 
     @Test
+    void nanInOneTokenReachesItsRowAndItsExpertsOnly() {
+        try (Setup s = setup(Configs.all().get("identity experts"), 12, 14)) {
+            Fixture.Result clean = run(s, s.x, s.dY);
+            s.x.sliceRows(7, 1).fill(Double.NaN);
+            Fixture.Result dirty = run(s, s.x, s.dY);
+            for (int i = 0; i < 12 * 5; i++) {
+                boolean hit = i / 5 == 7;
+                assertEquals(hit ? Double.NaN : clean.y()[i], dirty.y()[i]);
+                assertEquals(hit ? Double.NaN : clean.dX()[i], dirty.dX()[i]);
+            }
+        }
+    }
+
+    @Test
     void gradientsAccumulateAndDxIsOverwritten() {
         try (Setup s = setup(everything(), 9, 9);
                 MoeGradients once = s.layer.newGradients(Trainable.all(), ElementType.F64);
