@@ -131,9 +131,8 @@ abstract class CpuContract {
             return openTier(threads);
         }
 
-        /** The checks use one type for operands and weights. */
         @Override
-        protected List<ElementType> types() {
+        protected List<ElementType> weightTypes() {
             return WEIGHT_TYPES;
         }
     }
