@@ -1,8 +1,6 @@
 /** The CPU back end, found through {@link java.util.ServiceLoader}. */
 module dev.dropless.kernels.cpu {
     requires transitive dev.dropless.blocksparse;
-    requires transitive dev.dropless.blocksparse;
-    requires dev.dropless.topology;
     requires static jdk.incubator.vector;
     requires static transitive org.jspecify;
 
