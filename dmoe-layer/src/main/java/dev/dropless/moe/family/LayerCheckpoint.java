@@ -52,6 +52,9 @@ public final class LayerCheckpoint {
     public void load(TensorSource source, String prefix, MoeParameters parameters) {
         checkNames(source, prefix);
         for (TensorBinding binding : layout.bindings()) {
+            if (binding.table() != null) {
+                continue; // read with the configuration
+            }
             StoredTensor tensor = source.tensor(prefix + binding.name());
             if (!tensor.shape().equals(binding.shape())) {
                 throw new IllegalArgumentException("%s: tensor %s: expected shape %s as the configuration says, found %s"
@@ -129,16 +132,6 @@ public final class LayerCheckpoint {
                 scatter(piece, result.matrix(), type, target);
             }
         }
-    }
-
-    /**
-     * Tells whether a tensor of the checkpoint has a gradient.
-     *
-     * @param binding one of the layout's tensors
-     * @return false for what acts on the selection alone
-     */
-    public static boolean hasGradient(TensorBinding binding) {
-        return binding.pieces().stream().noneMatch(piece -> piece.parameter().group() == Group.SELECTION_BIAS);
     }
 
     /** A matrix, and whether it is the transpose of what is meant. */
