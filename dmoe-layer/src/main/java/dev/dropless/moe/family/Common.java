@@ -1,6 +1,5 @@
 package dev.dropless.moe.family;
 
-import dev.dropless.blocksparse.Activation;
 import dev.dropless.blocksparse.ExpertShape;
 import dev.dropless.moe.Combination;
 import dev.dropless.moe.MoeConfig;
@@ -33,7 +32,7 @@ final class Common {
     /** Experts of {@code hidden_size} and {@code hidden_act}. */
     static MoeConfig.Builder experts(Settings s, int ffnHiddenSize, int numExperts, Router router) {
         return MoeConfig.builder(s.size("hidden_size"), ffnHiddenSize, numExperts, router)
-                .activation(s.activation("hidden_act", Activation.Function.SILU));
+                .activation(s.activation("hidden_act"));
     }
 
     /** A gated shared expert of {@code hidden_size} and {@code hidden_act}, added as it is; none of size 0. */
@@ -44,7 +43,7 @@ final class Common {
     /** A gated expert of {@code hidden_size} and {@code hidden_act}. */
     static SharedExpert gated(Settings s, int ffnHiddenSize, boolean sigmoidGate) {
         var shape = new ExpertShape(1, s.size("hidden_size"), ffnHiddenSize, true, false, false);
-        return new SharedExpert(shape, s.activation("hidden_act", Activation.Function.SILU), sigmoidGate);
+        return new SharedExpert(shape, s.activation("hidden_act"), sigmoidGate);
     }
 
     /** Weights as they are, or divided by their sum + epsilon. */

@@ -15,6 +15,7 @@ import dev.dropless.blocksparse.ExpertShape;
 import dev.dropless.moe.Combination;
 import dev.dropless.moe.MoeConfig;
 import dev.dropless.moe.SharedExpert;
+import dev.dropless.moe.loss.AuxiliaryLoss;
 import dev.dropless.moe.loss.DeepSeekBalancingLoss;
 import dev.dropless.moe.loss.DeepSeekBalancingLoss.Variant;
 import dev.dropless.moe.router.Gating;
@@ -94,7 +95,7 @@ final class DeepSeekFamilies {
         };
     }
 
-    private static Map<String, dev.dropless.moe.loss.AuxiliaryLoss> v2Loss(Settings s) {
+    private static Map<String, AuxiliaryLoss> v2Loss(Settings s) {
         Variant variant = s.flag("seq_aux", true) ? Variant.V2_SEQUENCE : Variant.V2_BATCH;
         return Map.of("balance_loss", new DeepSeekBalancingLoss(s.number("aux_loss_alpha"), variant));
     }

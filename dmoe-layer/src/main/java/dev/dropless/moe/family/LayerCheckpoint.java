@@ -2,6 +2,7 @@ package dev.dropless.moe.family;
 
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
+import dev.dropless.blocksparse.MemorySpace;
 import dev.dropless.blocksparse.Transpose;
 import dev.dropless.blocksparse.spi.ExpertWeights;
 import dev.dropless.blocksparse.spi.KernelMemory;
@@ -11,11 +12,13 @@ import dev.dropless.moe.MoeGradients;
 import dev.dropless.moe.MoeParameters;
 import dev.dropless.moe.family.Parameter.Group;
 import dev.dropless.moe.family.TensorBinding.Piece;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -134,6 +137,33 @@ public final class LayerCheckpoint {
         }
     }
 
+    /**
+     * Writes all parameters under the names they are read from.
+     *
+     * @param parameters what to write
+     * @param prefix what goes before the names of the layout; may be empty
+     * @param types element type of each tensor, by its name without the prefix
+     * @param sink receives the tensors one after the other, in the order of the layout
+     */
+    public void export(
+            MoeParameters parameters, String prefix, Function<String, ElementType> types, TensorSink sink) {
+        for (TensorBinding binding : layout.bindings()) {
+            String name = prefix + binding.name();
+            if (binding.table() != null) {
+                int rows = Math.toIntExact(binding.shape().getFirst());
+                int columns = Math.toIntExact(binding.shape().getLast());
+                sink.table(name, rows, columns, binding.table().clone());
+                continue;
+            }
+            try (Arena arena = Arena.ofConfined()) {
+                ElementType type = types.apply(binding.name());
+                MemorySegment data = arena.allocate(Math.multiplyExact(binding.elements(), type.bytes()));
+                store(binding, parameters, type, data);
+                sink.tensor(new StoredTensor(name, type, binding.shape(), data));
+            }
+        }
+    }
+
     /** A matrix, and whether it is the transpose of what is meant. */
     private record Oriented(Matrix matrix, Transpose transpose) {}
 
@@ -141,7 +171,7 @@ public final class LayerCheckpoint {
     private @Nullable Oriented view(Piece piece, MemorySegment data, ElementType type) {
         int rows = piece.parameter().rows(config);
         int columns = piece.parameter().columns(config);
-        var space = dev.dropless.blocksparse.MemorySpace.HOST;
+        var space = MemorySpace.HOST;
         if (piece.columnStride() == 1) {
             return new Oriented(
                     new Matrix(data, type, piece.offset(), rows, columns, piece.rowStride(), space), Transpose.N);

@@ -78,8 +78,7 @@ final class LogitFamilies {
     private static Family jetmoe() {
         return DeclaredFamily.of(
                         "jetmoe",
-                        s -> softmaxOfTopK(s)
-                                .activation(s.activation("activation_function"))
+                        s -> softmaxOfTopK(s.orElse("hidden_act", s.text("activation_function")))
                                 .outputBias(true)
                                 .build(),
                         (layout, s) -> graniteExperts(layout, "mlp.").vector("mlp.bias", OUTPUT_BIAS))

@@ -72,9 +72,9 @@ final class MegaBlocksFamilies {
                 .example(
                         "hidden_size", 8, "ffn_hidden_size", 12, "moe_num_experts", 4, "moe_top_k", 2,
                         "moe_capacity_factor", 1.25, "mlp_type", "mlp", "activation", "gelu_tanh",
-                        "moe_normalize_expert_weights", null, "bias", false, "shared_expert", false,
-                        "shared_expert_weighted_sum", false, "moe_loss_weight", 0.1, "moe_zloss_weight", 0.0,
-                        "num_layers", 1);
+                        "moe_normalize_expert_weights", null, "bias", false, "shared_expert", true,
+                        "shared_expert_hidden_size", 10, "shared_expert_weighted_sum", false,
+                        "moe_loss_weight", 0.1, "moe_zloss_weight", 0.0, "num_layers", 1);
     }
 
     /** The dMoE with gated experts as transformers has it, its options under {@code ffn_config}. */

@@ -77,6 +77,22 @@ public final class Settings {
     }
 
     /**
+     * The same settings with a value for a key that is missing, for a family that has only one.
+     *
+     * @param key the key
+     * @param missing its value where it is missing
+     * @return these settings, or new ones
+     */
+    public Settings orElse(String key, Object missing) {
+        if (has(key)) {
+            return this;
+        }
+        Map<String, @Nullable Object> more = new LinkedHashMap<>(values);
+        more.put(key, missing);
+        return new Settings(source, path, more);
+    }
+
+    /**
      * Reads a list of texts that may be missing.
      *
      * @param key the key

@@ -80,7 +80,7 @@ final class SigmoidFamilies {
         return DeclaredFamily.of(
                         "lfm2_moe",
                         s -> sigmoid(
-                                        s,
+                                        s.orElse("hidden_act", "silu"),
                                         0,
                                         s.flag("use_expert_bias")
                                                 ? TopKSelection.BY_SCORE_PLUS_BIAS
