@@ -47,13 +47,17 @@ record DeclaredFamily(
         return new DeclaredFamily(name, layerPrefix, computation, tensors, losses, example);
     }
 
-    /** Keys and values of the example, by turns. */
-    DeclaredFamily example(@Nullable Object... keysAndValues) {
+    /** Keys and values by turns, in this order. */
+    static Map<String, @Nullable Object> keys(@Nullable Object... keysAndValues) {
         Map<String, @Nullable Object> values = new LinkedHashMap<>();
         for (int i = 0; i < keysAndValues.length; i += 2) {
             values.put(String.valueOf(keysAndValues[i]), keysAndValues[i + 1]);
         }
-        Settings settings = new Settings("example of " + name, values);
+        return values;
+    }
+
+    DeclaredFamily example(@Nullable Object... keysAndValues) {
+        Settings settings = new Settings("example of " + name, keys(keysAndValues));
         return new DeclaredFamily(name, layerPrefix, computation, tensors, auxiliary, settings);
     }
 

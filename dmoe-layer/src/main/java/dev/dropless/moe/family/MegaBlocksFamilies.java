@@ -103,10 +103,10 @@ final class MegaBlocksFamilies {
                         "d_model",
                         8,
                         "ffn_config",
-                        Map.of(
+                        DeclaredFamily.keys(
                                 "ffn_hidden_size", 12, "moe_num_experts", 4, "moe_top_k", 2,
                                 "moe_normalize_expert_weights", 1.0, "moe_jitter_eps", 0.01,
-                                "ffn_act_fn", Map.of("name", "silu")));
+                                "ffn_act_fn", DeclaredFamily.keys("name", "silu")));
     }
 
     private static ScoreRouter.Builder router(Settings s) {
