@@ -60,7 +60,10 @@ final class CompareCommand implements Callable<Integer> {
             description = "capacity factors of the padded layer; default ${DEFAULT-VALUE}")
     private List<Double> factors = List.of();
 
-    @Option(names = "--block", defaultValue = "128", description = "block size to count MegaBlocks' padding for; default ${DEFAULT-VALUE}")
+    @Option(
+            names = "--block",
+            defaultValue = "128",
+            description = "block size to count MegaBlocks' padding for; default ${DEFAULT-VALUE}")
     private int blockSize;
 
     @Option(names = "--runs", defaultValue = "5", description = "measured rounds; default ${DEFAULT-VALUE}")
@@ -88,11 +91,22 @@ final class CompareCommand implements Callable<Integer> {
                         seed,
                         Gaussian.values(elements, seed + 1),
                         Gaussian.values(elements, seed + 2))) {
-            print("%s routing, T = %d, H = %d, F = %d, E = %d, k = %d, on %s (%s)", RoutingPatternConverter.name(routing),
-                    tokens, hiddenSize, ffnHiddenSize, experts, topK, kernels.name(), kernels.description());
+            print(
+                    "%s routing, T = %d, H = %d, F = %d, E = %d, k = %d, on %s (%s)",
+                    RoutingPatternConverter.name(routing),
+                    tokens,
+                    hiddenSize,
+                    ffnHiddenSize,
+                    experts,
+                    topK,
+                    kernels.name(),
+                    kernels.description());
             PaddedRows blocks = PaddedRows.of(bench.topology(), blockSize);
-            print("busiest expert %,d of %,d rows; rounding every expert up to blocks of %d rows would add %s padding",
-                    bench.topology().maxTokensPerExpert(), bench.topology().rows(), blockSize,
+            print(
+                    "busiest expert %,d of %,d rows; rounding every expert up to blocks of %d rows would add %s padding",
+                    bench.topology().maxTokensPerExpert(),
+                    bench.topology().rows(),
+                    blockSize,
                     ComparisonTables.percent((double) blocks.paddingRows() / blocks.rows()));
             List<Contender> contenders = new ArrayList<>(List.of(bench.dropless(), bench.paddedToMaximumLoad()));
             factors.forEach(factor -> contenders.add(bench.padded(factor)));

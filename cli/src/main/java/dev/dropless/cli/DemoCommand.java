@@ -27,7 +27,8 @@ import picocli.CommandLine.Spec;
 /** The main job on real input, with tables, pictures and a report. */
 @Command(
         name = "demo",
-        description = "Routes a real text through one layer of OLMoE's proportions, dropless and padded; writes pictures and a report.",
+        description =
+                "Routes a real text through one layer of OLMoE's proportions, dropless and padded; writes pictures and a report.",
         mixinStandardHelpOptions = true)
 final class DemoCommand implements Callable<Integer> {
 
@@ -37,22 +38,29 @@ final class DemoCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Option(names = "--out", paramLabel = "DIR", defaultValue = "dropless-demo", description = "folder for pictures and report; default ./${DEFAULT-VALUE}")
+    @Option(
+            names = "--out",
+            paramLabel = "DIR",
+            defaultValue = "dropless-demo",
+            description = "folder for pictures and report; default ./${DEFAULT-VALUE}")
     private Path out = Path.of("dropless-demo");
 
     @Option(names = "--text", paramLabel = "FILE", description = "text to route (default: chapters of Moby-Dick)")
     private @Nullable Path text;
 
-    @Option(names = "--case", paramLabel = "FILE", description = "layer with stored results to check (default: an OLMoE layer)")
+    @Option(
+            names = "--case",
+            paramLabel = "FILE",
+            description = "layer with stored results to check (default: an OLMoE layer)")
     private @Nullable Path layerCase;
 
     @Option(names = "--tokens", defaultValue = "4096", description = "tokens of the text; default ${DEFAULT-VALUE}")
     private int tokens;
 
-    @Option(names = "--hidden", defaultValue = "256", description = "H; default ${DEFAULT-VALUE}")
+    @Option(names = "--hidden", defaultValue = "128", description = "H; default ${DEFAULT-VALUE}")
     private int hiddenSize;
 
-    @Option(names = "--ffn", defaultValue = "128", description = "F; default ${DEFAULT-VALUE}")
+    @Option(names = "--ffn", defaultValue = "64", description = "F; default ${DEFAULT-VALUE}")
     private int ffnHiddenSize;
 
     @Option(names = "--experts", defaultValue = "64", description = "E; default ${DEFAULT-VALUE}")
@@ -64,7 +72,10 @@ final class DemoCommand implements Callable<Integer> {
     @Option(names = "--runs", defaultValue = "5", description = "measured rounds; default ${DEFAULT-VALUE}")
     private int runs;
 
-    @Option(names = "--seed", defaultValue = "1", description = "seed of embedding and weights; default ${DEFAULT-VALUE}")
+    @Option(
+            names = "--seed",
+            defaultValue = "1",
+            description = "seed of embedding and weights; default ${DEFAULT-VALUE}")
     private long seed;
 
     @Mixin
@@ -116,7 +127,8 @@ final class DemoCommand implements Callable<Integer> {
 
     private void write(DemoResults results) throws IOException {
         Map<String, byte[]> pictures = DemoPictures.draw(results);
-        String command = "./dropless " + String.join(" ", spec.commandLine().getParseResult().originalArgs());
+        String command = "./dropless "
+                + String.join(" ", spec.commandLine().getParseResult().originalArgs());
         String report = DemoReport.html(results, pictures, Machine.current(), command);
         OutputFiles.createFolder(out);
         for (Map.Entry<String, byte[]> picture : pictures.entrySet()) {

@@ -35,14 +35,16 @@ final class EvalCommand implements Callable<Integer> {
     /** One case or a folder of them. */
     static final class Input {
         @Option(names = "--case", paramLabel = "FILE", description = "one case file; --out is a file", required = true)
-        @Nullable Path file;
+        @Nullable
+        Path file;
 
         @Option(
                 names = "--cases",
                 paramLabel = "DIR",
                 description = "every case file under this folder; --out is a folder",
                 required = true)
-        @Nullable Path folder;
+        @Nullable
+        Path folder;
     }
 
     @Spec
@@ -66,7 +68,9 @@ final class EvalCommand implements Callable<Integer> {
             description = "how experts are computed: sparse, fused or padded; default ${DEFAULT-VALUE}")
     private EvalPath path = EvalPath.FUSED;
 
-    @Option(names = "--check", description = "compare with the stored results; exit status 1 if one is beyond its limit")
+    @Option(
+            names = "--check",
+            description = "compare with the stored results; exit status 1 if one is beyond its limit")
     private boolean check;
 
     @Mixin
@@ -151,7 +155,8 @@ final class EvalCommand implements Callable<Integer> {
                     .sorted()
                     .toList();
             if (files.isEmpty()) {
-                throw new BadInput("--cases: expected a folder with %s files, found none in %s".formatted(SUFFIX, folder));
+                throw new BadInput(
+                        "--cases: expected a folder with %s files, found none in %s".formatted(SUFFIX, folder));
             }
             return files;
         }

@@ -78,15 +78,17 @@ public final class Main implements Callable<Integer> {
 
     private static int usageError(ParameterException e, String[] args) {
         CommandLine command = e.getCommandLine();
-        complain(command, "%s (%s --help lists what there is)"
-                .formatted(e.getMessage().replaceFirst("^Error: ", ""), command.getCommandSpec().qualifiedName()));
+        complain(
+                command,
+                "%s (%s --help lists what there is)"
+                        .formatted(
+                                describe(e).replaceFirst("^Error: ", ""),
+                                command.getCommandSpec().qualifiedName()));
         return BAD_INPUT;
     }
 
     private static int failure(Exception e, CommandLine command, ParseResult parsed) {
-        boolean bad = e instanceof BadInput
-                || e instanceof IOException
-                || e instanceof IllegalArgumentException;
+        boolean bad = e instanceof BadInput || e instanceof IOException || e instanceof IllegalArgumentException;
         complain(command, bad ? describe(e) : "unexpected " + e);
         Main main = command.getCommandSpec().root().userObject() instanceof Main root ? root : null;
         if (main != null && main.verbose) {
@@ -100,9 +102,7 @@ public final class Main implements Callable<Integer> {
             return missing.getFile() + ": expected a file, found none";
         }
         String message = e.getMessage();
-        return message != null && (e instanceof BadInput || e instanceof IllegalArgumentException || !message.isBlank())
-                ? message
-                : e.toString();
+        return message == null || message.isBlank() ? e.toString() : message;
     }
 
     /** One line on standard error, whatever the message holds. */

@@ -65,13 +65,23 @@ final class RunCommand implements Callable<Integer> {
             description = "what the layer's tensor names begin with, or its number; default none")
     private String layer = "";
 
-    @Option(names = "--family", paramLabel = "NAME", description = "model family (default: model_type of the configuration)")
+    @Option(
+            names = "--family",
+            paramLabel = "NAME",
+            description = "model family (default: model_type of the configuration)")
     private @Nullable String family;
 
-    @Option(names = "--config", paramLabel = "FILE", description = "configuration (default: config.json beside the checkpoint)")
+    @Option(
+            names = "--config",
+            paramLabel = "FILE",
+            description = "configuration (default: config.json beside the checkpoint)")
     private @Nullable Path config;
 
-    @Option(names = "--input", paramLabel = "FILE", required = true, description = "safetensors file with hidden states [..., H]")
+    @Option(
+            names = "--input",
+            paramLabel = "FILE",
+            required = true,
+            description = "safetensors file with hidden states [..., H]")
     private Path input = Path.of("");
 
     @Option(names = "--tensor", paramLabel = "NAME", description = "which tensor of the input (default: the only one)")
@@ -86,10 +96,17 @@ final class RunCommand implements Callable<Integer> {
     @Option(names = "--output", paramLabel = "FILE", required = true, description = "safetensors file to write")
     private Path output = Path.of("");
 
-    @Option(names = "--output-tensor", paramLabel = "NAME", defaultValue = "output", description = "name of the result; default ${DEFAULT-VALUE}")
+    @Option(
+            names = "--output-tensor",
+            paramLabel = "NAME",
+            defaultValue = "output",
+            description = "name of the result; default ${DEFAULT-VALUE}")
     private String outputTensor = "output";
 
-    @Option(names = "--precision", defaultValue = "f32", description = "f64 (reference back end), f32 or bf16; default ${DEFAULT-VALUE}")
+    @Option(
+            names = "--precision",
+            defaultValue = "f32",
+            description = "f64 (reference back end), f32 or bf16; default ${DEFAULT-VALUE}")
     private CasePrecision precision = CasePrecision.F32;
 
     @Mixin
@@ -132,7 +149,9 @@ final class RunCommand implements Callable<Integer> {
         if (config != null) {
             return settings(config.toString(), Json.readObject(config));
         }
-        Path folder = Files.isDirectory(checkpoint) ? checkpoint : checkpoint.toAbsolutePath().getParent();
+        Path folder = Files.isDirectory(checkpoint)
+                ? checkpoint
+                : checkpoint.toAbsolutePath().getParent();
         if (folder != null && Files.isRegularFile(folder.resolve(CONFIG))) {
             Path beside = folder.resolve(CONFIG);
             return settings(beside.toString(), Json.readObject(beside));
@@ -164,7 +183,7 @@ final class RunCommand implements Callable<Integer> {
         try {
             return shards.tensor(name);
         } catch (SafetensorsException e) {
-            throw new BadInput(e.getMessage(), e);
+            throw BadInput.because(e);
         }
     }
 

@@ -170,9 +170,7 @@ final class LayerPass implements AutoCloseable {
             @Nullable Matrix dX,
             @Nullable MoeGradients gradients,
             KernelMemory.Scope scratch) {
-        double[] values = parts.router().logitGradient(routing, dWeights, losses);
-        Matrix dLogits = scratch.allocate(kernels.accumulation(), tokens, config.routedChoices());
-        memory.copy(Matrix.of(values, tokens, config.routedChoices()), dLogits);
+        RouterStage.LogitGradients dLogits = parts.router().backward(routing, dWeights, losses, scratch);
         if (trainable.contains(Trainable.ROUTER) && gradients != null) {
             parts.router().parameterGradients(routerInput(seen, scratch), dLogits, gradients, ones(scratch));
         }

@@ -219,7 +219,7 @@ public final class MoeLayer implements AutoCloseable {
             }
         }
         checkGradients(saved.trainable(), gradients);
-        RouterStage.checkLosses(saved.routing(), lossTerms);
+        parts.router().checkLosses(saved.routing(), lossTerms);
         try (LayerPass pass = saved.take()) {
             pass.backward(dY, dX, gradients, lossTerms);
         }

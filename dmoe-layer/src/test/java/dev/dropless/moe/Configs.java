@@ -106,6 +106,12 @@ public final class Configs {
                 "capacity in the router",
                 builder(4, Routers.megaBlocks(2, 1, ExpertCapacity.factor(0.6))).build());
         all.put(
+                "noisy gating",
+                builder(5, Routers.noisyTopK(2))
+                        .noisyGating(true)
+                        .inputJitter(new Jitter(0.1, Jitter.Scope.ROUTER))
+                        .build());
+        all.put(
                 "switch",
                 builder(4, Routers.switchTransformer(0.8)).routerBias(true).build());
         all.put(

@@ -97,6 +97,7 @@ public final class Fixture {
             p.routerWeight(),
             p.routerBias(),
             p.selectionBias(),
+            p.noiseWeight(),
             p.sharedGate(),
             p.latentIn(),
             p.latentOut(),
@@ -158,10 +159,43 @@ public final class Fixture {
             SavedState saved = layer.forwardTraining(x, y, options, policy, trainable);
             layer.backward(
                     saved, dY, trainable.contains(Trainable.INPUT) ? dX : null, gradients, losses.of(saved.routing()));
-            List<double[]> all = new ArrayList<>();
-            gradients.storage().forEach(m -> all.add(m.toDoubles()));
-            return new Result(y.toDoubles(), dX.toDoubles(), all);
+            return new Result(y.toDoubles(), dX.toDoubles(), tensors(gradients));
         }
+    }
+
+    /** All gradients in an order and layout that do not depend on the back end: matrices, routed experts part by part, shared expert. */
+    public static List<double[]> tensors(MoeGradients gradients) {
+        List<double[]> all = new ArrayList<>();
+        for (Matrix matrix : new @Nullable Matrix[] {
+            gradients.routerWeight(),
+            gradients.routerBias(),
+            gradients.noiseWeight(),
+            gradients.sharedGate(),
+            gradients.latentIn(),
+            gradients.latentOut(),
+            gradients.outputBias()
+        }) {
+            if (matrix != null) {
+                all.add(matrix.toDoubles());
+            }
+        }
+        for (ExpertWeights weights : new @Nullable ExpertWeights[] {gradients.experts(), gradients.shared()}) {
+            for (WeightPart part : WeightPart.values()) {
+                if (weights != null && weights.shape().has(part)) {
+                    all.add(everyExpert(weights, part));
+                }
+            }
+        }
+        return all;
+    }
+
+    private static double[] everyExpert(ExpertWeights weights, WeightPart part) {
+        int size = weights.shape().rows(part) * weights.shape().columns(part);
+        double[] values = new double[size * weights.shape().numExperts()];
+        for (int e = 0; e < weights.shape().numExperts(); e++) {
+            System.arraycopy(part(weights, part, e).toDoubles(), 0, values, e * size, size);
+        }
+        return values;
     }
 
     /** ||a - b|| / ||b||, or ||a - b|| where b is zero. */

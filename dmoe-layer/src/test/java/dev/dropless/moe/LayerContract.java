@@ -283,18 +283,19 @@ abstract class LayerContract {
     @Test
     void gradientsAccumulateAndDxIsOverwritten() {
         try (Setup s = setup(everything(), 9, 9);
-                MoeGradients once = s.layer.newGradients(Trainable.all(), ElementType.F64);
-                MoeGradients twice = s.layer.newGradients(Trainable.all(), ElementType.F64)) {
+                MoeGradients once = s.layer.newGradients(Trainable.all(), dataType());
+                MoeGradients twice = s.layer.newGradients(Trainable.all(), dataType())) {
             backward(s, once);
             Matrix first = backward(s, twice);
             Matrix second = backward(s, twice);
             assertArrayEquals(first.toDoubles(), second.toDoubles());
-            for (int i = 0; i < once.storage().size(); i++) {
-                double[] expected = once.storage().get(i).toDoubles();
+            List<double[]> of = Fixture.tensors(once);
+            for (int i = 0; i < of.size(); i++) {
+                double[] expected = of.get(i);
                 for (int j = 0; j < expected.length; j++) {
                     expected[j] *= 2;
                 }
-                double error = Fixture.error(twice.storage().get(i).toDoubles(), expected);
+                double error = Fixture.error(Fixture.tensors(twice).get(i), expected);
                 assertTrue(error <= 1e-6, "tensor %d: error %g".formatted(i, error));
             }
             twice.zero();
@@ -389,17 +390,16 @@ abstract class LayerContract {
 
     /** Every tensor is either all there, or all zero, or, for experts, a mixture of both by part. */
     private void checkFrozen(Set<Trainable> some, MoeGradients found, Fixture.Result all) {
-        List<Matrix> storage = found.storage();
+        List<double[]> storage = Fixture.tensors(found);
         boolean both = some.contains(Trainable.EXPERTS_UP) && some.contains(Trainable.EXPERTS_DOWN);
         assertEquals(all.gradients().size(), storage.size());
-        double[] router = storage.get(0).toDoubles();
+        double[] router = storage.get(0);
         double[] expectedRouter = all.gradients().get(0);
         assertArrayEquals(some.contains(Trainable.ROUTER) ? expectedRouter : new double[router.length], router);
-        int experts =
-                java.util.Objects.requireNonNull(found.experts()).storage().size();
+        int experts = 6; // three projections and three biases
         int first = 6; // router weight and bias, shared gate, latent projections, output bias
         for (int i = first; i < first + experts; i++) {
-            double[] values = storage.get(i).toDoubles();
+            double[] values = storage.get(i);
             for (int j = 0; j < values.length; j++) {
                 double expected = all.gradients().get(i)[j];
                 // where only the down-projection trains, its input is kept, not computed again from a rounded value
@@ -408,7 +408,7 @@ abstract class LayerContract {
             }
         }
         for (int i = first + experts; i < storage.size(); i++) {
-            double[] values = storage.get(i).toDoubles();
+            double[] values = storage.get(i);
             assertArrayEquals(
                     some.contains(Trainable.SHARED) ? all.gradients().get(i) : new double[values.length], values);
         }

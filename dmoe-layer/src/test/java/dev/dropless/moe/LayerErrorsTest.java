@@ -77,6 +77,10 @@ class LayerErrorsTest {
                 "lossTerms.dLogits: expected 24 elements, found 3",
                 () -> layer.backward(saved, x, y, gradients, List.of(LossValue.ofLogits(0, new double[3]))));
         refused(
+                "lossTerms.dNoiseLogits: expected 0 elements, found 24",
+                () -> layer.backward(
+                        saved, x, y, gradients, List.of(LossValue.ofNoisyLogits(0, new double[24], new double[24]))));
+        refused(
                 "lossTerms.dWeights: expected 12 elements, found 7",
                 () -> layer.backward(saved, x, y, gradients, List.of(LossValue.ofWeights(0, 24, new double[7]))));
         try (MoeGradients some = layer.newGradients(Set.of(Trainable.ROUTER), ElementType.F64);
@@ -173,6 +177,7 @@ class LayerErrorsTest {
                         config.router(),
                         false,
                         false,
+                        false,
                         WeightPlacement.OUTPUT,
                         0,
                         0,
@@ -190,6 +195,7 @@ class LayerErrorsTest {
                         config.router(),
                         false,
                         false,
+                        false,
                         WeightPlacement.OUTPUT,
                         0,
                         7,
@@ -198,6 +204,11 @@ class LayerErrorsTest {
                         false,
                         1,
                         Jitter.NONE));
+        refused(
+                "router: expected a ScoreRouter for noisyGating, found FixedRouter",
+                () -> MoeConfig.builder(5, 3, 4, new FixedRouter(1, new int[0], new double[0]))
+                        .noisyGating(true)
+                        .build());
         refused(
                 "routedScale: expected a number, found NaN",
                 () -> MoeConfig.builder(5, 3, 4, Configs.softmax(2))

@@ -5,9 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.moe.loss.LoadLoss;
 import dev.dropless.moe.loss.LossValue;
 import dev.dropless.moe.router.RouterNoise;
 import dev.dropless.moe.router.Routing;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
@@ -37,7 +39,13 @@ class LayerGradientTest {
             dWeights[i] = 2 * b * routing.weights()[i];
             ofWeights += b * routing.weights()[i] * routing.weights()[i];
         }
-        return List.of(LossValue.ofLogits(ofLogits, dLogits), LossValue.ofWeights(ofWeights, dLogits.length, dWeights));
+        List<LossValue> all = new ArrayList<>();
+        all.add(LossValue.ofLogits(ofLogits, dLogits));
+        all.add(LossValue.ofWeights(ofWeights, dLogits.length, dWeights));
+        if (routing.noiseDraws() != null) {
+            all.add(new LoadLoss(0.1).evaluate(routing));
+        }
+        return all;
     }
 
     private record Problem(MoeLayer layer, Matrix x, Matrix dY, ForwardOptions options) {

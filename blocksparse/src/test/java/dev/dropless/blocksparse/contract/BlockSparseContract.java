@@ -16,7 +16,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Level 1 of a back end against dense products in double precision. */
-public abstract class BlockSparseContract extends ContractSupport {
+abstract class BlockSparseContract extends ContractSupport {
 
     private static final int[] SIZES = {0, 1, 7, 16, 37};
 

@@ -23,7 +23,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * section 5.1):
  * SDD up, DSD down, and backward SDD, DSD^T, DDS and DSD.
  */
-public abstract class CompositionContract extends ContractSupport {
+abstract class CompositionContract extends ContractSupport {
 
     static Stream<TopologyCase> topologies() {
         return TopologyCase.all();

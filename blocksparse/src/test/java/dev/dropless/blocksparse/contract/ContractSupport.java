@@ -23,7 +23,7 @@ import org.junit.jupiter.api.TestInstance;
  * bounds.
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
-public abstract class ContractSupport {
+abstract class ContractSupport {
 
     /**
      * Allowance, in units of roundoff, for operands that are converted to the accumulation type and for the last
@@ -36,27 +36,31 @@ public abstract class ContractSupport {
     /** Restarted for every test. */
     protected Random random;
 
-    /** Opens the back end under test with a number of host threads. */
-    protected abstract Kernels open(int threads);
+    /** What is tested. */
+    abstract BackendContract backend();
 
-    /** Types of operands that the back end must take. */
-    protected List<ElementType> types() {
-        return List.of(ElementType.values());
+    final Kernels open(int threads) {
+        return backend().open(threads);
     }
 
-    /** Types of weights that the back end has layouts for. */
-    protected List<ElementType> weightTypes() {
-        return List.of(ElementType.values());
+    final List<ElementType> types() {
+        return backend().types();
     }
 
-    /** Divisor of the sizes of other projects' test grids; 1 for back ends fast enough for the real sizes. */
-    protected int gridScale() {
-        return 8;
+    final List<ElementType> weightTypes() {
+        return backend().weightTypes();
     }
 
-    /** Relative error that the back end may make in an activation or its derivative. */
-    protected double activationError() {
-        return 32 * unit(kernels().accumulation());
+    final int gridScale() {
+        return backend().gridScale();
+    }
+
+    final double activationError() {
+        return backend().activationError(kernels());
+    }
+
+    final double pathError() {
+        return backend().pathError(kernels());
     }
 
     @BeforeAll

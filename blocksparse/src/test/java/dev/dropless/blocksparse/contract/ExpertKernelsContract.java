@@ -21,7 +21,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * Level 2, operation by operation, against loops over slots in double precision, for every kind of topology, expert and
  * operand.
  */
-public abstract class ExpertKernelsContract extends ContractSupport {
+abstract class ExpertKernelsContract extends ContractSupport {
 
     private static final int[][] SIZES = {{1, 1}, {7, 5}, {16, 33}, {20, 16}, {37, 19}};
 

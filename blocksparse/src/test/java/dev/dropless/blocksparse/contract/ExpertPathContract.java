@@ -21,15 +21,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Level 2 as a whole: derivatives, isolation of experts, and independence of threads. */
-public abstract class ExpertPathContract extends ContractSupport {
+abstract class ExpertPathContract extends ContractSupport {
 
     private static final double STEP = 1e-5;
     private static final int ANY = -1;
-
-    /** Relative error of a whole pass, for numbers of order one in the accumulation type. */
-    protected double pathError() {
-        return 2000 * unit(kernels().accumulation());
-    }
 
     private ElementType weightType() {
         return weightTypes().contains(ElementType.F64) ? ElementType.F64 : ElementType.F32;

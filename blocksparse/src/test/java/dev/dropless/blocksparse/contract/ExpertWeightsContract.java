@@ -15,7 +15,7 @@ import java.util.function.IntToDoubleFunction;
 import org.junit.jupiter.api.Test;
 
 /** Import, export and elementwise storage of weights. */
-public abstract class ExpertWeightsContract extends ContractSupport {
+abstract class ExpertWeightsContract extends ContractSupport {
 
     /** At most 256 weights, so that every type can count them. */
     private static List<ExpertShape> shapes() {

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.Test;
  * decimals for GELU: the block
  * path on padded rows and the fused path.
  */
-public abstract class GoldenContract extends ContractSupport {
+abstract class GoldenContract extends ContractSupport {
 
     private static final int EXPERTS = 3;
     private static final int HIDDEN = 2;

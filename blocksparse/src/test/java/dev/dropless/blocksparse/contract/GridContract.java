@@ -26,7 +26,7 @@ import org.junit.jupiter.api.Test;
  * there, 128 / scale here). Results are
  * checked at sampled elements, each against its own sum in double precision.
  */
-public abstract class GridContract extends ContractSupport {
+abstract class GridContract extends ContractSupport {
 
     private static final int SAMPLES = 200;
 

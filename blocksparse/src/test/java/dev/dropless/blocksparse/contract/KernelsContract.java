@@ -15,7 +15,7 @@ import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.junit.jupiter.api.Test;
 
 /** What surrounds the products: description, memory, tasks, closing. */
-public abstract class KernelsContract extends ContractSupport {
+abstract class KernelsContract extends ContractSupport {
 
     @Test
     void describesItself() {

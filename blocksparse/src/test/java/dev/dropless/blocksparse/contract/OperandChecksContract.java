@@ -21,7 +21,7 @@ import org.junit.jupiter.api.Test;
  * Operands of wrong shape, in wrong memory or on top of each other are refused with a message that names argument,
  * expected and found.
  */
-public abstract class OperandChecksContract extends ContractSupport {
+abstract class OperandChecksContract extends ContractSupport {
 
     private static final BlockPattern PATTERN =
             BcsrPattern.ofMask(2, 3, 4, new boolean[] {true, false, true, false, true, false});

@@ -14,12 +14,12 @@ import dev.dropless.moe.SavedState;
 import dev.dropless.moe.Trainable;
 import dev.dropless.moe.family.Families;
 import dev.dropless.moe.family.Family;
-import dev.dropless.moe.loss.AuxiliaryLoss;
 import dev.dropless.moe.family.LayerCheckpoint;
 import dev.dropless.moe.family.Parameter.Group;
 import dev.dropless.moe.family.Settings;
 import dev.dropless.moe.family.Tables;
 import dev.dropless.moe.family.TensorBinding;
+import dev.dropless.moe.loss.AuxiliaryLoss;
 import dev.dropless.moe.loss.LossValue;
 import dev.dropless.moe.router.RouterNoise;
 import dev.dropless.moe.router.Routing;
@@ -147,7 +147,8 @@ final class MoeBlockCase implements AutoCloseable {
         }
         int blockSize = settings.size("block_size");
         TopologyCase.sorting(results, "case.topology.", topology);
-        results.integers("case.topology.padded_bins", PaddedRows.of(topology, blockSize).paddedBins());
+        results.integers(
+                "case.topology.padded_bins", PaddedRows.of(topology, blockSize).paddedBins());
         TopologyCase.arrays(
                 results,
                 "case.topology.",

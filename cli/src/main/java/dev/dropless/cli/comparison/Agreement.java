@@ -39,8 +39,7 @@ public record Agreement(String what, double error, double limit) {
         List<Agreement> rows = new ArrayList<>();
         for (Outcome.Part part : computed.against(expected)) {
             double limit = part.what().startsWith("router") ? SINGLE_ROUTER : SINGLE;
-            rows.add(new Agreement(
-                    title + ": " + part.what(), part.difference().relative(), limit));
+            rows.add(new Agreement(title + ": " + part.what(), part.difference().relative(), limit));
         }
         return rows;
     }

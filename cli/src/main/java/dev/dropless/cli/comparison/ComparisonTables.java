@@ -18,10 +18,7 @@ public final class ComparisonTables {
         Table table = new Table("correctness", "error", "limit", "");
         for (Agreement row : agreements) {
             table.row(
-                    row.what(),
-                    format("%.1e", row.error()),
-                    format("%.0e", row.limit()),
-                    row.passed() ? "ok" : "FAIL");
+                    row.what(), format("%.1e", row.error()), format("%.0e", row.limit()), row.passed() ? "ok" : "FAIL");
         }
         return table;
     }

@@ -59,14 +59,11 @@ public record Outcome(double[] y, double[] dX, double[] dRouter, double[] dExper
         List<double[]> all = new ArrayList<>();
         Parameters.forEach(config.experts(), (part, expert, rows, columns) -> {
             double[] values = new double[Math.multiplyExact(rows, columns)];
-            experts.store(
-                    part,
-                    expert,
-                    Matrix.of(values, rows, columns),
-                    Transpose.N);
+            experts.store(part, expert, Matrix.of(values, rows, columns), Transpose.N);
             all.add(values);
         });
-        double[] joined = new double[all.stream().mapToInt(values -> values.length).reduce(0, Math::addExact)];
+        double[] joined =
+                new double[all.stream().mapToInt(values -> values.length).reduce(0, Math::addExact)];
         int next = 0;
         for (double[] values : all) {
             System.arraycopy(values, 0, joined, next, values.length);

@@ -49,8 +49,7 @@ public final class Workbench implements AutoCloseable {
      * @param x tokens [T, H], row-major
      * @param dY gradient of the output [T, H], row-major
      */
-    public Workbench(
-            Kernels kernels, LayerShape shape, Router router, long seed, float[] x, float[] dY) {
+    public Workbench(Kernels kernels, LayerShape shape, Router router, long seed, float[] x, float[] dY) {
         this.kernels = kernels;
         this.shape = shape;
         this.config = shape.config(router);
@@ -143,8 +142,8 @@ public final class Workbench implements AutoCloseable {
     }
 
     private void pass(MoeLayer layer) {
-        SavedState saved = layer.forwardTraining(
-                x, y, ForwardOptions.evaluation(), MemoryPolicy.SAVE_ALL, Trainable.all());
+        SavedState saved =
+                layer.forwardTraining(x, y, ForwardOptions.evaluation(), MemoryPolicy.SAVE_ALL, Trainable.all());
         layer.backward(saved, dY, dX, gradients, List.of());
     }
 

@@ -65,7 +65,12 @@ public final class DemoPictures {
                                         tokens,
                                         topK))
                         .png());
-        pictures.put(LOAD, Charts.loads("Load of each expert, and what a capacity allows", results.topology().tokensPerExpert(), capacities));
+        pictures.put(
+                LOAD,
+                Charts.loads(
+                        "Load of each expert, and what a capacity allows",
+                        results.topology().tokensPerExpert(),
+                        capacities));
         pictures.put(
                 DROPS,
                 Charts.drops("Where in the sequence a capacity drops tokens", drops, Math.max(1, tokens / POINTS)));

@@ -9,8 +9,7 @@ import java.util.Map;
 /** The demonstration as one HTML page that needs no other file. */
 public final class DemoReport {
 
-    private static final String STYLE =
-            """
+    private static final String STYLE = """
             body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #111827; }
             h1 { font-size: 1.6em; } h2 { font-size: 1.2em; margin-top: 2em; }
             table { border-collapse: collapse; margin: 1em 0; }
@@ -32,8 +31,7 @@ public final class DemoReport {
      * @param command how
      * @return HTML
      */
-    public static String html(
-            DemoResults results, Map<String, byte[]> pictures, Machine machine, String command) {
+    public static String html(DemoResults results, Map<String, byte[]> pictures, Machine machine, String command) {
         DemoTables tables = new DemoTables(results);
         String verdict = results.passed()
                 ? "All results agree within their limits."
@@ -56,26 +54,35 @@ public final class DemoReport {
                 "<h2>What the router did</h2>",
                 "<pre>" + escape(tables.load()) + "</pre>",
                 figure(
-                        pictures.get(DemoPictures.TOPOLOGY),
+                        picture(pictures, DemoPictures.TOPOLOGY),
                         "Each expert is one dense block, as high as it has tokens: this is all that is computed. White and grey is never touched."),
                 figure(
-                        pictures.get(DemoPictures.LOAD),
+                        picture(pictures, DemoPictures.LOAD),
                         "Whatever is above a capacity's line is dropped by a padded layer; the room between bar and line is padding that it computes."),
                 "<h2>What a capacity drops</h2>",
                 paragraph("Earlier tokens are served first, so the end of the sequence loses most."),
                 table(tables.drops()),
-                figure(pictures.get(DemoPictures.DROPS), "The share of dropped (token, choice) pairs, along the text."),
+                figure(picture(pictures, DemoPictures.DROPS), "The share of dropped (token, choice) pairs, along the text."),
                 "<h2>Time</h2>",
                 paragraph(
-                        "Useful operations are those of rows that hold a token: 2 H (2 F + F) forward and twice that backward. Contenders took turns,"
-                                + " %d measured rounds after one warm-up; both layers run on the same back end and threads."
-                                        .formatted(results.options().runs())),
+                        "Useful operations are those of rows that hold a token: 2 H (2 F + F) forward and twice that backward. Contenders took"
+                                + " turns, " + results.options().runs() + " measured rounds after one warm-up, on the same back end and"
+                                + " threads. The padded layer is the back end's plain dense product for every expert, with gather, activation and"
+                                + " scatter on the host; the dropless layer is its fused expert path."),
                 table(tables.times()),
                 "<h2>How to repeat</h2>",
                 "<pre>" + escape(command) + "</pre>",
                 paragraph(machine.oneLine() + ". Features: " + machine.featureList() + "."),
                 "</body></html>",
                 "");
+    }
+
+    private static byte[] picture(Map<String, byte[]> pictures, String name) {
+        byte[] png = pictures.get(name);
+        if (png == null) {
+            throw new IllegalArgumentException("pictures: expected %s, found %s".formatted(name, pictures.keySet()));
+        }
+        return png;
     }
 
     private static String paragraph(String text) {
@@ -93,7 +100,12 @@ public final class DemoReport {
         for (int r = 0; r < rows.size(); r++) {
             html.append("<tr>");
             for (String cell : rows.get(r)) {
-                html.append(r == 0 ? "<th>" : cell.equals("ok") ? "<td class=\"ok\">" : cell.equals("FAIL") ? "<td class=\"fail\">" : "<td>")
+                html.append(
+                                r == 0
+                                        ? "<th>"
+                                        : cell.equals("ok")
+                                                ? "<td class=\"ok\">"
+                                                : cell.equals("FAIL") ? "<td class=\"fail\">" : "<td>")
                         .append(escape(cell))
                         .append(r == 0 ? "</th>" : "</td>");
             }
@@ -103,6 +115,9 @@ public final class DemoReport {
     }
 
     private static String escape(String text) {
-        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;");
+        return text.replace("&", "&amp;")
+                .replace("<", "&lt;")
+                .replace(">", "&gt;")
+                .replace("\"", "&quot;");
     }
 }

@@ -1,7 +1,7 @@
 package dev.dropless.cli.demo;
 
-import dev.dropless.blocksparse.spi.Backends;
 import dev.dropless.blocksparse.spi.BackendOptions;
+import dev.dropless.blocksparse.spi.Backends;
 import dev.dropless.blocksparse.spi.Kernels;
 import dev.dropless.cli.BadInput;
 import dev.dropless.cli.cases.CaseCheck;
@@ -119,7 +119,8 @@ public final class DemoRun {
         CaseEvaluator evaluator = new CaseEvaluator(kernels, CasePrecision.F32, EvalPath.FUSED);
         try (CaseFile file = CaseFile.open(options.layerCase())) {
             List<CaseCheck.Row> rows = evaluator.check(file, evaluator.evaluate(file));
-            String name = "%s layer of %s".formatted(file.metadata("family"), file.metadata("source").split(" ", 2)[0]);
+            String name = "%s layer of %s"
+                    .formatted(file.metadata("family"), file.metadata("source").split(" ", 2)[0]);
             CaseCheck.Row worst = rows.stream()
                     .max(Comparator.comparing((CaseCheck.Row row) -> !row.passed())
                             .thenComparing(row -> row.limit() == 0 ? row.error() : row.error() / row.limit()))

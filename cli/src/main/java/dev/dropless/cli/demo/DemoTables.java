@@ -31,7 +31,13 @@ public final class DemoTables {
      * @return lines of text
      */
     public String text() {
-        return String.join("\n", setting() + "\n", correctness().toString(), load() + "\n", drops().toString(), times().toString())
+        return String.join(
+                        "\n",
+                        setting() + "\n",
+                        correctness().toString(),
+                        load() + "\n",
+                        drops().toString(),
+                        times().toString())
                 + "\n" + verdict() + "\n\n";
     }
 
@@ -89,8 +95,16 @@ public final class DemoTables {
      */
     public Table drops() {
         Table table = new Table(
-                "capacity", "rows per expert", "dropped", "1st quarter", "2nd quarter", "3rd quarter", "4th quarter", "padding");
-        for (Contender contender : results.contenders().subList(1, results.contenders().size())) {
+                "capacity",
+                "rows per expert",
+                "dropped",
+                "1st quarter",
+                "2nd quarter",
+                "3rd quarter",
+                "4th quarter",
+                "padding");
+        for (Contender contender :
+                results.contenders().subList(1, results.contenders().size())) {
             DropReport report = contender.report();
             double[] quarters = new double[QUARTERS];
             Arrays.setAll(quarters, q -> quarter(report.droppedByPosition(), q));
@@ -99,8 +113,7 @@ public final class DemoTables {
                     format("%,d", report.capacity()),
                     format(
                             "%,d (%s)",
-                            report.droppedSlots().length,
-                            ComparisonTables.percent(report.droppedFraction())),
+                            report.droppedSlots().length, ComparisonTables.percent(report.droppedFraction())),
                     ComparisonTables.percent(quarters[0]),
                     ComparisonTables.percent(quarters[1]),
                     ComparisonTables.percent(quarters[2]),

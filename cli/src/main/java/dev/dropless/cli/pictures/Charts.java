@@ -30,8 +30,8 @@ public final class Charts {
 
     private static final int WIDTH = 1200;
     private static final int HEIGHT = 620;
-    private static final List<Color> LINES =
-            List.of(new Color(0xb3261e), new Color(0xe07b1f), new Color(0x2e7d32), new Color(0x6a3fa0), new Color(0x111827));
+    private static final List<Color> LINES = List.of(
+            new Color(0xb3261e), new Color(0xe07b1f), new Color(0x2e7d32), new Color(0x6a3fa0), new Color(0x111827));
     private static final Color BARS = new Color(0x8fb8de);
 
     private Charts() {}
@@ -52,7 +52,8 @@ public final class Charts {
                 .xAxisTitle("experts, busiest first")
                 .yAxisTitle("(token, choice) pairs")
                 .build();
-        List<Integer> loads = new ArrayList<>(Arrays.stream(tokensPerExpert).boxed().toList());
+        List<Integer> loads =
+                new ArrayList<>(Arrays.stream(tokensPerExpert).boxed().toList());
         loads.sort(Collections.reverseOrder());
         List<Integer> ranks = new ArrayList<>();
         for (int rank = 1; rank <= loads.size(); rank++) {
@@ -71,7 +72,8 @@ public final class Charts {
             line.setLineStyle(new BasicStroke(2.5f));
         }
         style(chart.getStyler());
-        chart.getStyler().setAvailableSpaceFill(0.92);
+        chart.getStyler().setAvailableSpaceFill(0.8);
+        chart.getStyler().setOverlapped(true);
         chart.getStyler().setXAxisMaxLabelCount(16);
         return png(chart);
     }
@@ -117,7 +119,8 @@ public final class Charts {
 
     private static void style(AxesChartStyler styler) {
         styler.setChartBackgroundColor(Color.WHITE);
-        styler.setLegendPosition(Styler.LegendPosition.InsideNE);
+        styler.setLegendPosition(Styler.LegendPosition.OutsideS);
+        styler.setLegendLayout(Styler.LegendLayout.Horizontal);
         styler.setLegendBackgroundColor(Color.WHITE);
         styler.setPlotBorderVisible(false);
         styler.setPlotGridVerticalLinesVisible(false);

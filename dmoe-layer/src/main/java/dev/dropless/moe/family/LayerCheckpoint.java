@@ -94,9 +94,8 @@ public final class LayerCheckpoint {
 
     private void load(Piece piece, StoredTensor tensor, MoeParameters parameters) {
         Parameter parameter = piece.parameter();
-        Oriented stored = view(piece, tensor.data(), tensor.type());
-        boolean copied = stored == null;
-        Oriented source = copied ? gather(piece, tensor.data(), tensor.type()) : stored;
+        Oriented view = view(piece, tensor.data(), tensor.type());
+        Oriented source = view != null ? view : gather(piece, tensor.data(), tensor.type());
         ExpertWeights experts = experts(parameter, parameters);
         if (experts != null) {
             experts.load(
@@ -171,14 +170,13 @@ public final class LayerCheckpoint {
     private @Nullable Oriented view(Piece piece, MemorySegment data, ElementType type) {
         int rows = piece.parameter().rows(config);
         int columns = piece.parameter().columns(config);
-        var space = MemorySpace.HOST;
         if (piece.columnStride() == 1) {
             return new Oriented(
-                    new Matrix(data, type, piece.offset(), rows, columns, piece.rowStride(), space), Transpose.N);
+                    new Matrix(data, type, piece.offset(), rows, columns, piece.rowStride(), MemorySpace.HOST), Transpose.N);
         }
         if (piece.rowStride() == 1) {
             return new Oriented(
-                    new Matrix(data, type, piece.offset(), columns, rows, piece.columnStride(), space), Transpose.T);
+                    new Matrix(data, type, piece.offset(), columns, rows, piece.columnStride(), MemorySpace.HOST), Transpose.T);
         }
         return null;
     }

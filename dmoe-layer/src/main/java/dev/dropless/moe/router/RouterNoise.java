@@ -56,7 +56,8 @@ public interface RouterNoise {
      */
     static RouterNoise seeded(long seed) {
         return (draw, count) -> {
-            // name hashes are fixed by the language, and far from multiples of SplittableRandom's step, which would only
+            // name hashes are fixed by the language, and far from multiples of SplittableRandom's step, which would
+            // only
             // shift the stream
             var random = new SplittableRandom(seed ^ draw.name().hashCode() * 0xD1342543DE82EF95L);
             var numbers = new double[count];

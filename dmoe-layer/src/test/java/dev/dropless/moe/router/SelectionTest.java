@@ -66,6 +66,13 @@ class SelectionTest {
     }
 
     @Test
+    void tiesAcrossGroupsGoToTheLowerExpertWhicheverGroupIsBetter() {
+        var input = RouterInput.of(new double[] {1, 3, 4, 1, 0, 0}, 1, 6);
+        var selection = new TopKSelection(By.SCORE, new GroupLimit(3, 2, GroupScore.MAX));
+        assertArrayEquals(new int[] {2, 1, 0}, select(selection, 3, input));
+    }
+
+    @Test
     void hashTableInTableOrder() {
         var table = new HashSelection(new int[] {2, 0, 1, 2, 0, 1}, 3, 2);
         var input = RouterInput.builder(new double[12], 4, 3)

@@ -29,6 +29,13 @@ class SparseMixerRouterTest {
     }
 
     @Test
+    void smallLogitsAreComparedOnTheScaleOfTheLargest() {
+        // eps 0.3: expert 3 is (2 - 1) / max(1, 2) = 0.5 away and stays, expert 2 is 3 / 2 away
+        Routing routing = new SparseMixerRouter(0.3).route(RouterInput.of(Z, 1, 4));
+        assertArrayEquals(new double[] {share(2, 2, 1.9, 1), share(1.9, 1.9, 1)}, routing.weights(), 1e-15);
+    }
+
+    @Test
     void wideMaskKeepsAll() {
         Routing routing = new SparseMixerRouter(5).route(RouterInput.of(Z, 1, 4));
         assertArrayEquals(new double[] {share(2, 2, 1.9, -1, 1), share(1.9, 1.9, -1, 1)}, routing.weights(), 1e-15);

@@ -1,139 +1,22 @@
 package dev.dropless.kernels.cpu;
 
 import dev.dropless.blocksparse.ElementType;
-import dev.dropless.blocksparse.contract.BlockSparseContract;
-import dev.dropless.blocksparse.contract.CompositionContract;
-import dev.dropless.blocksparse.contract.ExpertKernelsContract;
-import dev.dropless.blocksparse.contract.ExpertPathContract;
-import dev.dropless.blocksparse.contract.ExpertWeightsContract;
-import dev.dropless.blocksparse.contract.GoldenContract;
-import dev.dropless.blocksparse.contract.GridContract;
-import dev.dropless.blocksparse.contract.KernelsContract;
-import dev.dropless.blocksparse.contract.OperandChecksContract;
+import dev.dropless.blocksparse.contract.BackendContract;
 import dev.dropless.blocksparse.spi.Kernels;
 import java.util.List;
-import org.junit.jupiter.api.Nested;
 
 /** The contract of all back ends, for one tier. */
-abstract class CpuContract {
-
-    private static final List<ElementType> WEIGHT_TYPES = List.of(ElementType.F32, ElementType.BF16, ElementType.F16);
+abstract class CpuContract extends BackendContract {
 
     abstract TileKernels tier();
 
-    private Kernels openTier(int threads) {
+    @Override
+    protected Kernels open(int threads) {
         return new CpuKernels(tier(), threads);
     }
 
-    @Nested
-    class BlockSparse extends BlockSparseContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openTier(threads);
-        }
-    }
-
-    @Nested
-    class Experts extends ExpertKernelsContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openTier(threads);
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return WEIGHT_TYPES;
-        }
-    }
-
-    @Nested
-    class Path extends ExpertPathContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openTier(threads);
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return WEIGHT_TYPES;
-        }
-    }
-
-    @Nested
-    class Composition extends CompositionContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openTier(threads);
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return WEIGHT_TYPES;
-        }
-    }
-
-    @Nested
-    class Golden extends GoldenContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openTier(threads);
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return WEIGHT_TYPES;
-        }
-    }
-
-    @Nested
-    class Grids extends GridContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openTier(threads);
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return WEIGHT_TYPES;
-        }
-    }
-
-    @Nested
-    class Weights extends ExpertWeightsContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openTier(threads);
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return WEIGHT_TYPES;
-        }
-    }
-
-    @Nested
-    class Lifecycle extends KernelsContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openTier(threads);
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return WEIGHT_TYPES;
-        }
-    }
-
-    @Nested
-    class Checks extends OperandChecksContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openTier(threads);
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return WEIGHT_TYPES;
-        }
+    @Override
+    protected List<ElementType> weightTypes() {
+        return List.of(ElementType.F32, ElementType.BF16, ElementType.F16);
     }
 }
