@@ -124,6 +124,7 @@ final class RunCommand implements Callable<Integer> {
             CheckpointTensors tensors = new CheckpointTensors(checkpoint.toString(), shards.names(), name -> tensor(shards, name));
             MoeConfig moe = chosen.config(settings, Tables.of(tensors, prefix(chosen)));
             LayerCheckpoint mapping = new LayerCheckpoint(moe, chosen.layout(settings, moe), kernels.memory());
+            mapping.check(tensors, prefix(chosen));
             TensorView view = input(states, moe.hiddenSize());
             try (OpenLayer opened = OpenLayer.open(
                     EvalPath.FUSED,

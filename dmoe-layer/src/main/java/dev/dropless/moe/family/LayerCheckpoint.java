@@ -45,26 +45,45 @@ public final class LayerCheckpoint {
     }
 
     /**
-     * Reads all parameters.
+     * Checks that a checkpoint has the layer's tensors in their shapes, without reading them.
+     *
+     * @param source the checkpoint
+     * @param prefix what its names have before those of the layout; may be empty
+     * @throws IllegalArgumentException if a tensor is missing, is there beside those expected, or has another shape or type; the message names it
+     */
+    public void check(TensorSource source, String prefix) {
+        checkNames(source, prefix);
+        for (TensorBinding binding : layout.bindings()) {
+            if (binding.table() == null) {
+                checked(source, prefix, binding);
+            }
+        }
+    }
+
+    private static StoredTensor checked(TensorSource source, String prefix, TensorBinding binding) {
+        StoredTensor tensor = source.tensor(prefix + binding.name());
+        if (!tensor.shape().equals(binding.shape())) {
+            throw new IllegalArgumentException(
+                    "%s: tensor %s: expected shape %s as the configuration says, found %s"
+                            .formatted(source.description(), tensor.name(), binding.shape(), tensor.shape()));
+        }
+        return tensor;
+    }
+
+    /**
+     * Reads all parameters; tables were read with the configuration.
      *
      * @param source the checkpoint
      * @param prefix what its names have before those of the layout; may be empty
      * @param parameters overwritten
-     * @throws IllegalArgumentException if a tensor is missing, is there beside those expected, or has another shape; the message names it
+     * @throws IllegalArgumentException as {@link #check}, before anything is read
      */
     public void load(TensorSource source, String prefix, MoeParameters parameters) {
-        checkNames(source, prefix);
+        check(source, prefix);
         for (TensorBinding binding : layout.bindings()) {
-            if (binding.table() != null) {
-                continue; // read with the configuration
-            }
-            StoredTensor tensor = source.tensor(prefix + binding.name());
-            if (!tensor.shape().equals(binding.shape())) {
-                throw new IllegalArgumentException("%s: tensor %s: expected shape %s as the configuration says, found %s"
-                        .formatted(source.description(), tensor.name(), binding.shape(), tensor.shape()));
-            }
-            for (Piece piece : binding.pieces()) {
-                load(piece, tensor, parameters);
+            if (binding.table() == null) {
+                StoredTensor tensor = checked(source, prefix, binding);
+                binding.pieces().forEach(piece -> load(piece, tensor, parameters));
             }
         }
     }
