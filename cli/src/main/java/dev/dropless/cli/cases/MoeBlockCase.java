@@ -92,6 +92,19 @@ final class MoeBlockCase implements AutoCloseable {
         }
     }
 
+    /** What the layer's router decides, without the results of the experts. */
+    static Routing route(CaseFile file, CaseEvaluator evaluator) throws SafetensorsException {
+        try (MoeBlockCase block = new MoeBlockCase(file, evaluator);
+                OpenLayer opened = OpenLayer.open(
+                        EvalPath.FUSED,
+                        block.kernels,
+                        block.config,
+                        block.precision.layer(),
+                        into -> block.checkpoint.load(block.weights, "", into))) {
+            return opened.layer().forward(block.input("case.input"), block.matrix(), block.options());
+        }
+    }
+
     private void compute() {
         Matrix x = input("case.input");
         try (OpenLayer opened = OpenLayer.open(
