@@ -18,7 +18,8 @@ import picocli.CommandLine.Spec;
 /** Lists the model families. */
 @Command(
         name = "families",
-        description = "Lists the model families with their options, or shows one: keys of its configuration, names of its tensors.",
+        description =
+                "Lists the model families with their options, or shows one: keys of its configuration, names of its tensors.",
         mixinStandardHelpOptions = true)
 final class FamiliesCommand implements Callable<Integer> {
 
@@ -63,14 +64,18 @@ final class FamiliesCommand implements Callable<Integer> {
             Function<FamilySummary, String> column = columns.get(i);
             int width = Math.max(
                     titles.get(i).length(),
-                    summaries.stream().mapToInt(s -> column.apply(s).length()).max().orElse(0));
+                    summaries.stream()
+                            .mapToInt(s -> column.apply(s).length())
+                            .max()
+                            .orElse(0));
             format.append("%-").append(width).append("s  ");
             line.append("-".repeat(width)).append("  ");
         }
         out.println(format.toString().formatted(titles.toArray()).stripTrailing());
         out.println(line.toString().stripTrailing());
         for (FamilySummary summary : summaries) {
-            Object[] cells = columns.stream().map(column -> column.apply(summary)).toArray();
+            Object[] cells =
+                    columns.stream().map(column -> column.apply(summary)).toArray();
             out.println(format.toString().formatted(cells).stripTrailing());
         }
         out.println();

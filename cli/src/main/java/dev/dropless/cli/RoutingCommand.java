@@ -38,14 +38,16 @@ final class RoutingCommand implements Callable<Integer> {
     /** A layer with its input, or a text. */
     static final class Input {
         @Option(names = "--case", paramLabel = "FILE", required = true, description = "case file of a layer")
-        @Nullable Path file;
+        @Nullable
+        Path file;
 
         @Option(
                 names = "--text",
                 paramLabel = "FILE",
                 required = true,
                 description = "text; its words are routed by a seeded embedding and a seeded softmax router")
-        @Nullable Path text;
+        @Nullable
+        Path text;
     }
 
     @Spec
@@ -71,7 +73,10 @@ final class RoutingCommand implements Callable<Integer> {
     @Option(names = "--tokens", defaultValue = "4096", description = "tokens of the text; default ${DEFAULT-VALUE}")
     private int tokens;
 
-    @Option(names = "--hidden", defaultValue = "128", description = "H of the text's embedding; default ${DEFAULT-VALUE}")
+    @Option(
+            names = "--hidden",
+            defaultValue = "128",
+            description = "H of the text's embedding; default ${DEFAULT-VALUE}")
     private int hiddenSize;
 
     @Option(names = "--experts", defaultValue = "32", description = "E for the text; default ${DEFAULT-VALUE}")
@@ -80,7 +85,10 @@ final class RoutingCommand implements Callable<Integer> {
     @Option(names = "--topk", defaultValue = "4", description = "k for the text; default ${DEFAULT-VALUE}")
     private int topK;
 
-    @Option(names = "--seed", defaultValue = "1", description = "seed of embedding and router; default ${DEFAULT-VALUE}")
+    @Option(
+            names = "--seed",
+            defaultValue = "1",
+            description = "seed of embedding and router; default ${DEFAULT-VALUE}")
     private long seed;
 
     @Override
@@ -108,8 +116,8 @@ final class RoutingCommand implements Callable<Integer> {
 
     private static RoutedTokens ofCase(Path path) throws IOException {
         try (CaseFile file = CaseFile.open(path);
-                Kernels kernels = ComputeOptions.choose(ComputeOptions.REFERENCE)
-                        .open(BackendOptions.threads(1))) {
+                Kernels kernels =
+                        ComputeOptions.choose(ComputeOptions.REFERENCE).open(BackendOptions.threads(1))) {
             var routing = new CaseEvaluator(kernels, CasePrecision.F64, EvalPath.FUSED).routing(file);
             String title = file.metadata("family") + "/" + path.getFileName();
             return new RoutedTokens(title, routing, List.of());
@@ -133,8 +141,7 @@ final class RoutingCommand implements Callable<Integer> {
         if (words.ids().length == 0) {
             throw new BadInput(path + ": expected a text with words, found none");
         }
-        try (Kernels kernels = ComputeOptions.choose(ComputeOptions.REFERENCE)
-                .open(BackendOptions.threads(1))) {
+        try (Kernels kernels = ComputeOptions.choose(ComputeOptions.REFERENCE).open(BackendOptions.threads(1))) {
             return RoutedTokens.ofText(
                     String.valueOf(path.getFileName()),
                     words,

@@ -121,7 +121,8 @@ final class RunCommand implements Callable<Integer> {
                 SafetensorsFile states = SafetensorsFile.open(input);
                 Kernels kernels = compute.open(backend);
                 KernelMemory.Scope scope = kernels.memory().open()) {
-            CheckpointTensors tensors = new CheckpointTensors(checkpoint.toString(), shards.names(), name -> tensor(shards, name));
+            CheckpointTensors tensors =
+                    new CheckpointTensors(checkpoint.toString(), shards.names(), name -> tensor(shards, name));
             MoeConfig moe = chosen.config(settings, Tables.of(tensors, prefix(chosen)));
             LayerCheckpoint mapping = new LayerCheckpoint(moe, chosen.layout(settings, moe), kernels.memory());
             mapping.check(tensors, prefix(chosen));
@@ -135,8 +136,14 @@ final class RunCommand implements Callable<Integer> {
                 long tokens = view.elementCount() / moe.hiddenSize();
                 Matrix x = scope.allocate(precision.input(), tokens, moe.hiddenSize());
                 Matrix y = scope.allocate(precision.input(), tokens, moe.hiddenSize());
-                kernels.memory().copy(
-                        Matrix.of(view.data(), CaseFile.elementType(view, input.toString()), tokens, moe.hiddenSize()), x);
+                kernels.memory()
+                        .copy(
+                                Matrix.of(
+                                        view.data(),
+                                        CaseFile.elementType(view, input.toString()),
+                                        tokens,
+                                        moe.hiddenSize()),
+                                x);
                 Routing routing = opened.layer().forward(x, y, options(states, view));
                 write(kernels, y, view.shape(), chosen);
                 report(chosen, tokens, routing, kernels);

@@ -69,8 +69,8 @@ class EvalCommandTest {
     @ParameterizedTest
     @ValueSource(strings = {"cpu", "reference"})
     void inBfloat16OnlyGradientsThroughAJumpAreBeyondTheLimit(String backend) {
-        var result = CommandRunner.run(
-                "eval", "--cases", ORACLE, "--check", "--precision", "bf16", "--backend", backend);
+        var result =
+                CommandRunner.run("eval", "--cases", ORACLE, "--check", "--precision", "bf16", "--backend", backend);
 
         assertThat(result.err()).isEmpty();
         assertThat(evaluatedFolders(result.out())).hasSize(ALL_FOLDERS);

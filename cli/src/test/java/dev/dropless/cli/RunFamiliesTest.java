@@ -62,8 +62,10 @@ class RunFamiliesTest {
     private static List<Path> layers() throws IOException {
         try (Stream<Path> walk = Files.walk(ORACLE)) {
             return walk.filter(path -> path.toString().endsWith(".safetensors"))
-                    .filter(path -> !path.getParent().getFileName().toString().matches(
-                            "topology|aux_losses|block_sparse_matmul"))
+                    .filter(path -> !path.getParent()
+                            .getFileName()
+                            .toString()
+                            .matches("topology|aux_losses|block_sparse_matmul"))
                     .sorted()
                     .toList();
         }
@@ -84,8 +86,7 @@ class RunFamiliesTest {
         try (SafetensorsFile stored = SafetensorsFile.open(file)) {
             String layer = stored.metadata().getOrDefault("layer_prefix", "").replace(".0.", ".7.");
             Path folder = shards(stored, layer);
-            Files.writeString(
-                    folder.resolve("config.json"), stored.metadata().getOrDefault("config", ""));
+            Files.writeString(folder.resolve("config.json"), stored.metadata().getOrDefault("config", ""));
             compare(stored, run(folder, stored, "--family", family, "--layer", "7"));
             compare(stored, run(folder, stored, "--family", family, "--layer", layer));
         }
@@ -135,7 +136,9 @@ class RunFamiliesTest {
             double[] y = computed.tensor("output").data().toArray(DOUBLE);
             double[] expected = stored.tensor("case.output").data().toArray(DOUBLE);
             assertThat(y).as("%s", stored.path()).hasSameSizeAs(expected);
-            assertThat(Difference.of(y, expected).relative()).as("%s", stored.path()).isLessThan(1e-12);
+            assertThat(Difference.of(y, expected).relative())
+                    .as("%s", stored.path())
+                    .isLessThan(1e-12);
         }
     }
 
@@ -176,7 +179,10 @@ class RunFamiliesTest {
     void groupsThatDoNotDivideAreRefused() throws IOException {
         Path source = ORACLE.resolve("deepseek_v3/groups.safetensors");
         Path damaged = copy(
-                source, config -> config.replace("\"n_group\": 4", "\"n_group\": 5"), name -> name, (name, type) -> type);
+                source,
+                config -> config.replace("\"n_group\": 4", "\"n_group\": 5"),
+                name -> name,
+                (name, type) -> type);
         assertRefused(damaged, "deepseek_v3", "config: n_group: expected a divisor of the 16 experts", "found 5");
     }
 
@@ -184,7 +190,11 @@ class RunFamiliesTest {
     void missingAndExtraTensorsAndWrongTypesAreRefused() throws IOException {
         Path source = ORACLE.resolve("olmoe/random.safetensors");
         assertRefused(
-                copy(source, config -> config, name -> name.equals("mlp.experts.4.up_proj.weight") ? "" : name, (n, t) -> t),
+                copy(
+                        source,
+                        config -> config,
+                        name -> name.equals("mlp.experts.4.up_proj.weight") ? "" : name,
+                        (n, t) -> t),
                 "olmoe",
                 "tensor mlp.experts.4.up_proj.weight: expected shape [40, 24], found no such tensor");
         assertRefused(
@@ -203,7 +213,8 @@ class RunFamiliesTest {
 
     @Test
     void routingByTokenIdNeedsTokenIds() {
-        assertRefused(ORACLE.resolve("deepseek_v4/hash.safetensors"), "deepseek_v4", "tokenIds: expected one id per token");
+        assertRefused(
+                ORACLE.resolve("deepseek_v4/hash.safetensors"), "deepseek_v4", "tokenIds: expected one id per token");
     }
 
     private interface Types {
@@ -236,11 +247,24 @@ class RunFamiliesTest {
     private void assertRefused(Path checkpoint, String family, String... words) {
         Path output = temporary.resolve("refused.safetensors");
         var result = CommandRunner.run(
-                "run", "--checkpoint", checkpoint, "--family", family, "--input", checkpoint, "--tensor", "case.input",
-                "--output", output);
+                "run",
+                "--checkpoint",
+                checkpoint,
+                "--family",
+                family,
+                "--input",
+                checkpoint,
+                "--tensor",
+                "case.input",
+                "--output",
+                output);
         assertThat(result.status()).isEqualTo(2);
         assertThat(result.out()).isEmpty();
-        assertThat(result.err().lines()).singleElement().asString().startsWith("dropless: ").contains(words);
+        assertThat(result.err().lines())
+                .singleElement()
+                .asString()
+                .startsWith("dropless: ")
+                .contains(words);
         assertThat(output).doesNotExist();
     }
 
@@ -252,7 +276,8 @@ class RunFamiliesTest {
         var one = CommandRunner.run("families", "nemotron_h");
         assertThat(one.out()).contains("backbone.layers.{}.", "moe_latent_size", "mixer.experts.N.up_proj.weight");
         var json = CommandRunner.run("families", "--json");
-        assertThat(json.out().lines().filter(line -> line.contains("\"layer_prefix\""))).hasSize(37);
+        assertThat(json.out().lines().filter(line -> line.contains("\"layer_prefix\"")))
+                .hasSize(37);
         assertThat(CommandRunner.run("families", "gpt5").status()).isEqualTo(2);
     }
 }

@@ -201,8 +201,8 @@ public final class CaseFile implements AutoCloseable {
      */
     public static int[] ints(TensorView tensor, String source) {
         if (tensor.type() != TensorType.I64 && tensor.type() != TensorType.I32) {
-            throw new BadInput(
-                    "%s: tensor %s: expected type I64 or I32, found %s".formatted(source, tensor.name(), tensor.type()));
+            throw new BadInput("%s: tensor %s: expected type I64 or I32, found %s"
+                    .formatted(source, tensor.name(), tensor.type()));
         }
         int[] values = new int[Math.toIntExact(tensor.elementCount())];
         for (int i = 0; i < values.length; i++) {

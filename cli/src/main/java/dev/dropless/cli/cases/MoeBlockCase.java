@@ -66,7 +66,8 @@ final class MoeBlockCase implements AutoCloseable {
         this.path = evaluator.path();
         this.family = Families.byName(file.metadata("family"));
         String source = file.path() + ": config";
-        this.settings = new Settings(source, Json.parseObject(source, file.metadata("config")).values());
+        this.settings = new Settings(
+                source, Json.parseObject(source, file.metadata("config")).values());
         this.weights = new CheckpointTensors(file);
         this.config = family.config(settings, Tables.of(weights, ""));
         boolean padded = settings.has("block_size");

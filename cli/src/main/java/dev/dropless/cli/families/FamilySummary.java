@@ -65,8 +65,7 @@ public record FamilySummary(
     private static Map<String, List<Long>> tensors(Layout layout) {
         Map<String, List<Long>> tensors = new LinkedHashMap<>();
         for (TensorBinding binding : layout.bindings()) {
-            tensors.putIfAbsent(
-                    binding.name().replaceAll("(?<=[._])\\d+(?=\\.)", "N"), binding.shape());
+            tensors.putIfAbsent(binding.name().replaceAll("(?<=[._])\\d+(?=\\.)", "N"), binding.shape());
         }
         return tensors;
     }

@@ -21,12 +21,11 @@ record LayerWords(MoeConfig config) {
         if (!(config.router() instanceof ScoreRouter router)) {
             return "masked softmax";
         }
-        String name =
-                switch (router.gating().function()) {
-                    case SOFTMAX -> "softmax";
-                    case SIGMOID -> "sigmoid";
-                    case SQRT_SOFTPLUS -> "sqrt(softplus)";
-                };
+        String name = switch (router.gating().function()) {
+            case SOFTMAX -> "softmax";
+            case SIGMOID -> "sigmoid";
+            case SQRT_SOFTPLUS -> "sqrt(softplus)";
+        };
         return router.gating().softCap() > 0 ? name + " of capped" : name;
     }
 
@@ -36,11 +35,12 @@ record LayerWords(MoeConfig config) {
         }
         List<String> words = new ArrayList<>();
         if (router.selection() instanceof TopKSelection topK) {
-            words.add("top k of " + switch (topK.by()) {
-                case SCORE -> "score";
-                case LOGITS -> "logit";
-                case SCORE_PLUS_BIAS -> "score + bias";
-            });
+            words.add("top k of "
+                    + switch (topK.by()) {
+                        case SCORE -> "score";
+                        case LOGITS -> "logit";
+                        case SCORE_PLUS_BIAS -> "score + bias";
+                    });
             if (topK.groups() != null) {
                 words.add("in best groups by "
                         + switch (topK.groups().score()) {
@@ -68,13 +68,12 @@ record LayerWords(MoeConfig config) {
             return "score";
         }
         WeightRule rule = router.weightRule();
-        String source =
-                switch (rule.source()) {
-                    case SCORE -> "score";
-                    case SOFTMAX_OF_SELECTED -> "softmax of selected";
-                    case SIGMOID_OF_SELECTED -> "sigmoid of selected";
-                    case EVEN -> "1/k";
-                };
+        String source = switch (rule.source()) {
+            case SCORE -> "score";
+            case SOFTMAX_OF_SELECTED -> "softmax of selected";
+            case SIGMOID_OF_SELECTED -> "sigmoid of selected";
+            case EVEN -> "1/k";
+        };
         String scale = rule.scale() == 1 && config.routedScale() == 1 ? "" : " * scale";
         return source + divisor(rule.normalization()) + scale;
     }
@@ -125,15 +124,14 @@ record LayerWords(MoeConfig config) {
     }
 
     private static String function(Activation activation) {
-        String name =
-                switch (activation.function()) {
-                    case IDENTITY -> "identity";
-                    case RELU -> "relu";
-                    case RELU_SQUARED -> "relu^2";
-                    case SILU -> "silu";
-                    case GELU_TANH -> "gelu (tanh)";
-                    case GELU_ERF -> "gelu (erf)";
-                };
+        String name = switch (activation.function()) {
+            case IDENTITY -> "identity";
+            case RELU -> "relu";
+            case RELU_SQUARED -> "relu^2";
+            case SILU -> "silu";
+            case GELU_TANH -> "gelu (tanh)";
+            case GELU_ERF -> "gelu (erf)";
+        };
         return Double.isInfinite(activation.upLimit()) ? name : name + ", clamped";
     }
 }

@@ -131,8 +131,7 @@ public final class Charts {
      * @param lines values by name, in the order of the legend
      * @return the file
      */
-    public static byte[] lines(
-            String title, String xTitle, String yTitle, double first, Map<String, double[]> lines) {
+    public static byte[] lines(String title, String xTitle, String yTitle, double first, Map<String, double[]> lines) {
         XYChart chart = new XYChartBuilder()
                 .width(WIDTH)
                 .height(HEIGHT)

@@ -56,7 +56,9 @@ public record RoutedTokens(String title, Routing routing, List<String> vocabular
         for (int i = 0; i < logits.length; i++) {
             logits[i] *= scale;
         }
-        RouterInput input = RouterInput.builder(logits, tokens, numExperts).tokenIds(words.ids()).build();
+        RouterInput input = RouterInput.builder(logits, tokens, numExperts)
+                .tokenIds(words.ids())
+                .build();
         return new RoutedTokens(title, router.route(input), words.vocabulary());
     }
 

@@ -111,7 +111,8 @@ public final class RoutingPictures {
                 shares[row][column] = own == 0 || row == column ? 0 : pairs[row * experts + column] / own;
             }
         }
-        List<String> names = IntStream.range(0, experts).mapToObj(Integer::toString).toList();
+        List<String> names =
+                IntStream.range(0, experts).mapToObj(Integer::toString).toList();
         return Charts.heatMap(
                 "Co-activation" + title,
                 "share that also goes to expert (diagonal left out)",

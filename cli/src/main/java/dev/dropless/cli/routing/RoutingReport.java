@@ -79,11 +79,15 @@ public final class RoutingReport {
         Routing routing = tokens.routing();
         int[] load = statistics.load();
         List<String> lines = new ArrayList<>();
-        lines.add(line("%s: %,d tokens, E = %d, k = %d", tokens.title(), routing.tokens(), load.length, routing.topK()));
+        lines.add(
+                line("%s: %,d tokens, E = %d, k = %d", tokens.title(), routing.tokens(), load.length, routing.topK()));
         lines.add(line("  load per expert            %s", Arrays.toString(load)));
-        lines.add(line("  idle experts               %d", Arrays.stream(load).filter(n -> n == 0).count()));
+        lines.add(line(
+                "  idle experts               %d",
+                Arrays.stream(load).filter(n -> n == 0).count()));
         lines.add(line("  coefficient of variation   %.4f", statistics.loadVariation()));
-        lines.add(line("  entropy of the load        %.4f of ln E = %.4f", statistics.loadEntropy(), Math.log(load.length)));
+        lines.add(line(
+                "  entropy of the load        %.4f of ln E = %.4f", statistics.loadEntropy(), Math.log(load.length)));
         lines.add(line("  entropy of the router      %.4f (mean over tokens)", statistics.routingEntropy()));
         lines.add(
                 hasTokenIds()
@@ -92,8 +96,8 @@ public final class RoutingReport {
         long chosen = Arrays.stream(routing.selectedIds()).filter(id -> id >= 0).count();
         long kept = Arrays.stream(routing.expertIds()).filter(id -> id >= 0).count();
         lines.add(line("  dropped by its own router  %.2f %%", chosen == 0 ? 0 : 100.0 * (chosen - kept) / chosen));
-        drops.forEach((factor, report) -> lines.add(
-                line("  dropped at factor %-8s %.2f %%", factor + ":", 100 * report.droppedFraction())));
+        drops.forEach((factor, report) ->
+                lines.add(line("  dropped at factor %-8s %.2f %%", factor + ":", 100 * report.droppedFraction())));
         return String.join(System.lineSeparator(), lines) + System.lineSeparator();
     }
 
@@ -122,7 +126,9 @@ public final class RoutingReport {
         Map<String, @Nullable Object> dropped = new LinkedHashMap<>();
         drops.forEach((factor, report) -> dropped.put(factor.toString(), list(report.droppedByPosition())));
         json.put("dropped_by_position_at_capacity_factor", dropped);
-        json.put("co_activation", Arrays.stream(statistics.coActivation()).boxed().toList());
+        json.put(
+                "co_activation",
+                Arrays.stream(statistics.coActivation()).boxed().toList());
         if (hasTokenIds()) {
             json.put("token_id_information", statistics.tokenIdInformation());
             Map<String, @Nullable Object> shares = new LinkedHashMap<>();

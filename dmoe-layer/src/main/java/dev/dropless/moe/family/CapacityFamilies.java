@@ -61,8 +61,22 @@ final class CapacityFamilies {
                 .losses(s -> Map.<String, AuxiliaryLoss>of(
                         "load_balancing_loss", new SwitchBalancingLoss(1), "router_z_loss", new RouterZLoss(1)))
                 .example(
-                        "d_model", 8, "d_ff", 12, "num_experts", 4, "expert_capacity", 64, "dense_act_fn", "relu",
-                        "router_bias", false, "router_jitter_noise", 0.01, "router_ignore_padding_tokens", false);
+                        "d_model",
+                        8,
+                        "d_ff",
+                        12,
+                        "num_experts",
+                        4,
+                        "expert_capacity",
+                        64,
+                        "dense_act_fn",
+                        "relu",
+                        "router_bias",
+                        false,
+                        "router_jitter_noise",
+                        0.01,
+                        "router_ignore_padding_tokens",
+                        false);
     }
 
     /**
@@ -73,7 +87,10 @@ final class CapacityFamilies {
         return DeclaredFamily.of(
                         "nllb_moe",
                         s -> MoeConfig.builder(
-                                        s.size("d_model"), s.size("encoder_ffn_dim"), s.size("num_experts"), nllbRouter(s))
+                                        s.size("d_model"),
+                                        s.size("encoder_ffn_dim"),
+                                        s.size("num_experts"),
+                                        nllbRouter(s))
                                 .gated(false)
                                 .expertBiases(true, true)
                                 .activation(s.activation("activation_function"))
@@ -88,10 +105,30 @@ final class CapacityFamilies {
                 .prefix("model.encoder.layers.{}.")
                 .losses(s -> Map.of("load_balancing_loss", new NllbBalancingLoss(1)))
                 .example(
-                        "d_model", 8, "encoder_ffn_dim", 12, "num_experts", 4, "activation_function", "relu",
-                        "router_bias", false, "second_expert_policy", "all", "batch_prioritized_routing", false,
-                        "normalize_router_prob_before_dropping", false, "moe_eval_capacity_token_fraction", 1.0,
-                        "expert_capacity", 64, "moe_token_dropout", 0.2, "router_ignore_padding_tokens", false);
+                        "d_model",
+                        8,
+                        "encoder_ffn_dim",
+                        12,
+                        "num_experts",
+                        4,
+                        "activation_function",
+                        "relu",
+                        "router_bias",
+                        false,
+                        "second_expert_policy",
+                        "all",
+                        "batch_prioritized_routing",
+                        false,
+                        "normalize_router_prob_before_dropping",
+                        false,
+                        "moe_eval_capacity_token_fraction",
+                        1.0,
+                        "expert_capacity",
+                        64,
+                        "moe_token_dropout",
+                        0.2,
+                        "router_ignore_padding_tokens",
+                        false);
     }
 
     private static ScoreRouter nllbRouter(Settings s) {

@@ -80,10 +80,34 @@ final class DeepSeekFamilies {
                                 .experts("mlp.experts.{}.")
                                 .shared("mlp.shared_experts."))
                 .example(
-                        "hidden_size", 8, "moe_intermediate_size", 12, "n_routed_experts", 4, "n_shared_experts", 2,
-                        "num_experts_per_tok", 2, "topk_method", "group_limited_greedy", "n_group", 2, "topk_group", 1,
-                        "scoring_func", "softmax", "norm_topk_prob", false, "routed_scaling_factor", 16.0,
-                        "aux_loss_alpha", 0.001, "seq_aux", true, "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "moe_intermediate_size",
+                        12,
+                        "n_routed_experts",
+                        4,
+                        "n_shared_experts",
+                        2,
+                        "num_experts_per_tok",
+                        2,
+                        "topk_method",
+                        "group_limited_greedy",
+                        "n_group",
+                        2,
+                        "topk_group",
+                        1,
+                        "scoring_func",
+                        "softmax",
+                        "norm_topk_prob",
+                        false,
+                        "routed_scaling_factor",
+                        16.0,
+                        "aux_loss_alpha",
+                        0.001,
+                        "seq_aux",
+                        true,
+                        "hidden_act",
+                        "silu");
         return remote ? family.losses(DeepSeekFamilies::v2Loss) : family;
     }
 
@@ -123,10 +147,30 @@ final class DeepSeekFamilies {
                                 .experts("mlp.experts.{}.")
                                 .shared("mlp.shared_experts."))
                 .example(
-                        "hidden_size", 8, "moe_intermediate_size", 12, "n_routed_experts", 4, "n_shared_experts", 1,
-                        "num_experts_per_tok", 2, "topk_method", "noaux_tc", "n_group", 2, "topk_group", 1,
-                        "scoring_func", "sigmoid", "norm_topk_prob", true, "routed_scaling_factor", 2.5,
-                        "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "moe_intermediate_size",
+                        12,
+                        "n_routed_experts",
+                        4,
+                        "n_shared_experts",
+                        1,
+                        "num_experts_per_tok",
+                        2,
+                        "topk_method",
+                        "noaux_tc",
+                        "n_group",
+                        2,
+                        "topk_group",
+                        1,
+                        "scoring_func",
+                        "sigmoid",
+                        "norm_topk_prob",
+                        true,
+                        "routed_scaling_factor",
+                        2.5,
+                        "hidden_act",
+                        "silu");
     }
 
     private static ScoreRouter v3Router(Settings s, int experts) {
@@ -134,8 +178,7 @@ final class DeepSeekFamilies {
         int topK = s.topK("num_experts_per_tok", experts);
         return ScoreRouter.builder(topK)
                 .gating(Gating.of(ScoreFunction.SIGMOID))
-                .selection(new TopKSelection(
-                        By.SCORE_PLUS_BIAS, Common.groups(s, experts, topK, GroupScore.TOP2_SUM)))
+                .selection(new TopKSelection(By.SCORE_PLUS_BIAS, Common.groups(s, experts, topK, GroupScore.TOP2_SUM)))
                 .weightRule(WeightRule.SCORES
                         .normalized(Common.sumIf(s.flag("norm_topk_prob"), EPSILON))
                         .scaled(s.number("routed_scaling_factor")))
@@ -182,9 +225,26 @@ final class DeepSeekFamilies {
                                     .shared("mlp.shared_experts.");
                         })
                 .example(
-                        "hidden_size", 8, "intermediate_size", 12, "num_local_experts", 4, "num_experts_per_tok", 2,
-                        "mlp_layer_types", List.of("moe"), "vocab_size", 32, "scoring_func", "sqrtsoftplus",
-                        "routed_scaling_factor", 1.5, "swiglu_limit", 10.0, "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "intermediate_size",
+                        12,
+                        "num_local_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "mlp_layer_types",
+                        List.of("moe"),
+                        "vocab_size",
+                        32,
+                        "scoring_func",
+                        "sqrtsoftplus",
+                        "routed_scaling_factor",
+                        1.5,
+                        "swiglu_limit",
+                        10.0,
+                        "hidden_act",
+                        "silu");
     }
 
     /** Whether a layer is one with a table, which tensors and {@code mlp_layer_types} must agree on. */
@@ -233,10 +293,32 @@ final class DeepSeekFamilies {
                         })
                 .prefix("backbone.layers.{}.")
                 .example(
-                        "hidden_size", 8, "moe_intermediate_size", 12, "moe_shared_expert_intermediate_size", 10,
-                        "moe_latent_size", 6, "n_routed_experts", 4, "num_experts_per_tok", 2, "n_group", 2,
-                        "topk_group", 1, "scoring_func", "sigmoid", "norm_topk_prob", true,
-                        "routed_scaling_factor", 2.5, "mlp_hidden_act", "relu2", "mlp_bias", false);
+                        "hidden_size",
+                        8,
+                        "moe_intermediate_size",
+                        12,
+                        "moe_shared_expert_intermediate_size",
+                        10,
+                        "moe_latent_size",
+                        6,
+                        "n_routed_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "n_group",
+                        2,
+                        "topk_group",
+                        1,
+                        "scoring_func",
+                        "sigmoid",
+                        "norm_topk_prob",
+                        true,
+                        "routed_scaling_factor",
+                        2.5,
+                        "mlp_hidden_act",
+                        "relu2",
+                        "mlp_bias",
+                        false);
     }
 
     /** Softmax over experts and identity experts, selection by p + bias, w = p * scale (LongCat-Flash, arXiv 2509.01322, section 2.1). */
@@ -266,8 +348,23 @@ final class DeepSeekFamilies {
                                     : layout;
                         })
                 .example(
-                        "hidden_size", 8, "expert_ffn_hidden_size", 12, "n_routed_experts", 4, "zero_expert_num", 2,
-                        "zero_expert_type", "identity", "moe_topk", 2, "routed_scaling_factor", 6.0,
-                        "router_bias", false, "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "expert_ffn_hidden_size",
+                        12,
+                        "n_routed_experts",
+                        4,
+                        "zero_expert_num",
+                        2,
+                        "zero_expert_type",
+                        "identity",
+                        "moe_topk",
+                        2,
+                        "routed_scaling_factor",
+                        6.0,
+                        "router_bias",
+                        false,
+                        "hidden_act",
+                        "silu");
     }
 }

@@ -63,9 +63,8 @@ public final class LayerCheckpoint {
     private static StoredTensor checked(TensorSource source, String prefix, TensorBinding binding) {
         StoredTensor tensor = source.tensor(prefix + binding.name());
         if (!tensor.shape().equals(binding.shape())) {
-            throw new IllegalArgumentException(
-                    "%s: tensor %s: expected shape %s as the configuration says, found %s"
-                            .formatted(source.description(), tensor.name(), binding.shape(), tensor.shape()));
+            throw new IllegalArgumentException("%s: tensor %s: expected shape %s as the configuration says, found %s"
+                    .formatted(source.description(), tensor.name(), binding.shape(), tensor.shape()));
         }
         return tensor;
     }
@@ -105,8 +104,9 @@ public final class LayerCheckpoint {
                     .sorted()
                     .findFirst()
                     .ifPresent(name -> {
-                        throw new IllegalArgumentException("%s: tensor %s: expected only the %d tensors of this family under %s%s, found one more"
-                                .formatted(source.description(), name, expected.size(), prefix, scope));
+                        throw new IllegalArgumentException(
+                                "%s: tensor %s: expected only the %d tensors of this family under %s%s, found one more"
+                                        .formatted(source.description(), name, expected.size(), prefix, scope));
                     });
         }
     }
@@ -141,11 +141,15 @@ public final class LayerCheckpoint {
             int columns = parameter.columns(config);
             Oriented result = view != null
                     ? view
-                    : new Oriented(Matrix.of(new double[Math.multiplyExact(rows, columns)], rows, columns), Transpose.N);
+                    : new Oriented(
+                            Matrix.of(new double[Math.multiplyExact(rows, columns)], rows, columns), Transpose.N);
             ExpertWeights experts = experts(parameter, tensors);
             if (experts != null) {
                 experts.store(
-                        Objects.requireNonNull(parameter.part()), parameter.expert(), result.matrix(), result.transpose());
+                        Objects.requireNonNull(parameter.part()),
+                        parameter.expert(),
+                        result.matrix(),
+                        result.transpose());
             } else {
                 memory.copy(matrix(parameter.group(), tensors), result.matrix());
             }
@@ -163,8 +167,7 @@ public final class LayerCheckpoint {
      * @param types element type of each tensor, by its name without the prefix
      * @param sink receives the tensors one after the other, in the order of the layout
      */
-    public void export(
-            MoeParameters parameters, String prefix, Function<String, ElementType> types, TensorSink sink) {
+    public void export(MoeParameters parameters, String prefix, Function<String, ElementType> types, TensorSink sink) {
         for (TensorBinding binding : layout.bindings()) {
             String name = prefix + binding.name();
             if (binding.table() != null) {
@@ -191,11 +194,13 @@ public final class LayerCheckpoint {
         int columns = piece.parameter().columns(config);
         if (piece.columnStride() == 1) {
             return new Oriented(
-                    new Matrix(data, type, piece.offset(), rows, columns, piece.rowStride(), MemorySpace.HOST), Transpose.N);
+                    new Matrix(data, type, piece.offset(), rows, columns, piece.rowStride(), MemorySpace.HOST),
+                    Transpose.N);
         }
         if (piece.rowStride() == 1) {
             return new Oriented(
-                    new Matrix(data, type, piece.offset(), columns, rows, piece.columnStride(), MemorySpace.HOST), Transpose.T);
+                    new Matrix(data, type, piece.offset(), columns, rows, piece.columnStride(), MemorySpace.HOST),
+                    Transpose.T);
         }
         return null;
     }
@@ -226,32 +231,33 @@ public final class LayerCheckpoint {
 
     private static @Nullable ExpertWeights experts(Parameter parameter, LayerTensors tensors) {
         return switch (parameter.group()) {
-            case EXPERTS -> present(
-                    parameter.group(),
-                    switch (tensors) {
-                        case MoeParameters parameters -> parameters.experts();
-                        case MoeGradients gradients -> gradients.experts();
-                    });
+            case EXPERTS ->
+                present(
+                        parameter.group(),
+                        switch (tensors) {
+                            case MoeParameters parameters -> parameters.experts();
+                            case MoeGradients gradients -> gradients.experts();
+                        });
             case SHARED -> present(parameter.group(), tensors.shared());
             default -> null;
         };
     }
 
     private static Matrix matrix(Group group, LayerTensors tensors) {
-        Matrix matrix =
-                switch (group) {
-                    case ROUTER -> switch (tensors) {
-                        case MoeParameters parameters -> parameters.routerWeight();
-                        case MoeGradients gradients -> gradients.routerWeight();
-                    };
-                    case ROUTER_BIAS -> tensors.routerBias();
-                    case SELECTION_BIAS -> tensors instanceof MoeParameters parameters ? parameters.selectionBias() : null;
-                    case SHARED_GATE -> tensors.sharedGate();
-                    case LATENT_IN -> tensors.latentIn();
-                    case LATENT_OUT -> tensors.latentOut();
-                    case OUTPUT_BIAS -> tensors.outputBias();
-                    case EXPERTS, SHARED -> null;
+        Matrix matrix = switch (group) {
+            case ROUTER ->
+                switch (tensors) {
+                    case MoeParameters parameters -> parameters.routerWeight();
+                    case MoeGradients gradients -> gradients.routerWeight();
                 };
+            case ROUTER_BIAS -> tensors.routerBias();
+            case SELECTION_BIAS -> tensors instanceof MoeParameters parameters ? parameters.selectionBias() : null;
+            case SHARED_GATE -> tensors.sharedGate();
+            case LATENT_IN -> tensors.latentIn();
+            case LATENT_OUT -> tensors.latentOut();
+            case OUTPUT_BIAS -> tensors.outputBias();
+            case EXPERTS, SHARED -> null;
+        };
         return present(group, matrix);
     }
 

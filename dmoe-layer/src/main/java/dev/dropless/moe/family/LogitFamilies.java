@@ -52,15 +52,24 @@ final class LogitFamilies {
                         (layout, s) -> graniteExperts(layout, "block_sparse_moe."))
                 .losses(Common::loadBalancing)
                 .example(
-                        "hidden_size", 8, "intermediate_size", 12, "num_local_experts", 4, "num_experts_per_tok", 2,
-                        "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "intermediate_size",
+                        12,
+                        "num_local_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "hidden_act",
+                        "silu");
     }
 
     /** Granite with a shared expert whose projections are fused, too; it may be absent. */
     private static Family graniteShared() {
         return DeclaredFamily.of(
                         "granitemoeshared",
-                        s -> Common.shared(softmaxOfTopK(s), s, s.count("shared_intermediate_size")).build(),
+                        s -> Common.shared(softmaxOfTopK(s), s, s.count("shared_intermediate_size"))
+                                .build(),
                         (layout, s) -> {
                             graniteExperts(layout, "block_sparse_moe.");
                             return s.count("shared_intermediate_size") == 0
@@ -70,8 +79,18 @@ final class LogitFamilies {
                         })
                 .losses(Common::loadBalancing)
                 .example(
-                        "hidden_size", 8, "intermediate_size", 12, "shared_intermediate_size", 10,
-                        "num_local_experts", 4, "num_experts_per_tok", 2, "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "intermediate_size",
+                        12,
+                        "shared_intermediate_size",
+                        10,
+                        "num_local_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "hidden_act",
+                        "silu");
     }
 
     /** Granite's experts, and a bias on every token's output (JetMoE, arXiv 2404.07413). */
@@ -84,8 +103,16 @@ final class LogitFamilies {
                         (layout, s) -> graniteExperts(layout, "mlp.").vector("mlp.bias", OUTPUT_BIAS))
                 .losses(Common::loadBalancing)
                 .example(
-                        "hidden_size", 8, "intermediate_size", 12, "num_local_experts", 4, "num_experts_per_tok", 2,
-                        "activation_function", "silu");
+                        "hidden_size",
+                        8,
+                        "intermediate_size",
+                        12,
+                        "num_local_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "activation_function",
+                        "silu");
     }
 
     /** Experts stored [in, out], and shared experts that are one of their sizes together (Aria, arXiv 2410.05993). */
@@ -108,8 +135,20 @@ final class LogitFamilies {
                                 .fused("mlp.experts.fc2.weight", IN_OUT, DOWN)
                                 .shared("mlp.shared_experts."))
                 .example(
-                        "hidden_size", 8, "intermediate_size", 12, "moe_num_experts", 4, "moe_topk", 2,
-                        "moe_num_shared_experts", 2, "mlp_bias", false, "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "intermediate_size",
+                        12,
+                        "moe_num_experts",
+                        4,
+                        "moe_topk",
+                        2,
+                        "moe_num_shared_experts",
+                        2,
+                        "mlp_bias",
+                        false,
+                        "hidden_act",
+                        "silu");
     }
 
     /** Biases everywhere, gate and up interleaved, (b + 1) * a * sigmoid(1.702 a) with clamped a and b (arXiv 2508.10925). */
@@ -134,8 +173,20 @@ final class LogitFamilies {
                                 .fused("mlp.experts.down_proj_bias", IN_OUT, DOWN_BIAS))
                 .losses(Common::loadBalancing)
                 .example(
-                        "hidden_size", 8, "intermediate_size", 12, "num_local_experts", 4, "num_experts_per_tok", 2,
-                        "swiglu_limit", 7.0, "swiglu_alpha", 1.702, "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "intermediate_size",
+                        12,
+                        "num_local_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "swiglu_limit",
+                        7.0,
+                        "swiglu_alpha",
+                        1.702,
+                        "hidden_act",
+                        "silu");
     }
 
     /** w = sigmoid of the selected logits, multiplied into the experts' input (Llama 4). */
@@ -149,8 +200,8 @@ final class LogitFamilies {
                                     .selection(TopKSelection.BY_LOGITS)
                                     .weightRule(WeightRule.SIGMOID_OF_SELECTED)
                                     .build();
-                            var layer = Common.experts(s, width, experts, router)
-                                    .weightPlacement(WeightPlacement.INPUT);
+                            var layer =
+                                    Common.experts(s, width, experts, router).weightPlacement(WeightPlacement.INPUT);
                             return Common.shared(layer, s, width).build();
                         },
                         (layout, s) -> layout.matrix("feed_forward.router.weight", ROUTER)
@@ -158,8 +209,16 @@ final class LogitFamilies {
                                 .fused("feed_forward.experts.down_proj", IN_OUT, DOWN)
                                 .shared("feed_forward.shared_expert."))
                 .example(
-                        "hidden_size", 8, "intermediate_size", 12, "num_local_experts", 4, "num_experts_per_tok", 1,
-                        "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "intermediate_size",
+                        12,
+                        "num_local_experts",
+                        4,
+                        "num_experts_per_tok",
+                        1,
+                        "hidden_act",
+                        "silu");
     }
 
     /** Softmax or sigmoid over the selected; routed and shared part added or averaged (Cohere 2 MoE). */
@@ -184,19 +243,33 @@ final class LogitFamilies {
                                 .experts("mlp.experts.{}.")
                                 .shared("mlp.shared_experts."))
                 .example(
-                        "hidden_size", 8, "intermediate_size", 12, "num_experts", 4, "num_experts_per_tok", 2,
-                        "num_shared_experts", 1, "shared_expert_combination_strategy", "average",
-                        "expert_selection_fn", "sigmoid", "norm_topk_prob", true, "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "intermediate_size",
+                        12,
+                        "num_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "num_shared_experts",
+                        1,
+                        "shared_expert_combination_strategy",
+                        "average",
+                        "expert_selection_fn",
+                        "sigmoid",
+                        "norm_topk_prob",
+                        true,
+                        "hidden_act",
+                        "silu");
     }
 
     private static WeightRule cohereWeights(Settings s) {
         String function = s.text("expert_selection_fn");
-        WeightRule rule =
-                switch (function) {
-                    case "softmax" -> WeightRule.SOFTMAX_OF_SELECTED;
-                    case "sigmoid" -> WeightRule.SIGMOID_OF_SELECTED;
-                    default -> throw s.mismatch("expert_selection_fn", "softmax or sigmoid", function);
-                };
+        WeightRule rule = switch (function) {
+            case "softmax" -> WeightRule.SOFTMAX_OF_SELECTED;
+            case "sigmoid" -> WeightRule.SIGMOID_OF_SELECTED;
+            default -> throw s.mismatch("expert_selection_fn", "softmax or sigmoid", function);
+        };
         return rule.normalized(s.flag("norm_topk_prob") ? Normalization.SUM : null);
     }
 

@@ -10,11 +10,11 @@ import dev.dropless.blocksparse.ExpertShape;
 import dev.dropless.moe.Combination;
 import dev.dropless.moe.Jitter;
 import dev.dropless.moe.MoeConfig;
+import dev.dropless.moe.SharedExpert;
+import dev.dropless.moe.family.Parameter.Group;
 import dev.dropless.moe.loss.AuxiliaryLoss;
 import dev.dropless.moe.loss.MegaBlocksBalancingLoss;
 import dev.dropless.moe.loss.RouterZLoss;
-import dev.dropless.moe.SharedExpert;
-import dev.dropless.moe.family.Parameter.Group;
 import dev.dropless.moe.router.CapacityRule;
 import dev.dropless.moe.router.ExpertCapacity;
 import dev.dropless.moe.router.ScoreRouter;
@@ -41,10 +41,34 @@ final class MegaBlocksFamilies {
                 .prefix(PREFIX)
                 .losses(MegaBlocksFamilies::losses)
                 .example(
-                        "hidden_size", 8, "ffn_hidden_size", 12, "moe_num_experts", 4, "moe_top_k", 2,
-                        "mlp_type", "glu", "activation", "gelu_tanh", "moe_normalize_expert_weights", 1.0, "bias", true,
-                        "shared_expert", true, "shared_expert_hidden_size", 10, "shared_expert_weighted_sum", true,
-                        "moe_loss_weight", 0.1, "moe_zloss_weight", 0.001, "num_layers", 1);
+                        "hidden_size",
+                        8,
+                        "ffn_hidden_size",
+                        12,
+                        "moe_num_experts",
+                        4,
+                        "moe_top_k",
+                        2,
+                        "mlp_type",
+                        "glu",
+                        "activation",
+                        "gelu_tanh",
+                        "moe_normalize_expert_weights",
+                        1.0,
+                        "bias",
+                        true,
+                        "shared_expert",
+                        true,
+                        "shared_expert_hidden_size",
+                        10,
+                        "shared_expert_weighted_sum",
+                        true,
+                        "moe_loss_weight",
+                        0.1,
+                        "moe_zloss_weight",
+                        0.001,
+                        "num_layers",
+                        1);
     }
 
     /** As the dMoE, with {@code int(moe_capacity_factor * k * T / E)} slots per expert, served in slot order. */
@@ -70,11 +94,36 @@ final class MegaBlocksFamilies {
                 .prefix(PREFIX)
                 .losses(MegaBlocksFamilies::losses)
                 .example(
-                        "hidden_size", 8, "ffn_hidden_size", 12, "moe_num_experts", 4, "moe_top_k", 2,
-                        "moe_capacity_factor", 1.25, "mlp_type", "mlp", "activation", "gelu_tanh",
-                        "moe_normalize_expert_weights", null, "bias", false, "shared_expert", true,
-                        "shared_expert_hidden_size", 10, "shared_expert_weighted_sum", false,
-                        "moe_loss_weight", 0.1, "moe_zloss_weight", 0.0, "num_layers", 1);
+                        "hidden_size",
+                        8,
+                        "ffn_hidden_size",
+                        12,
+                        "moe_num_experts",
+                        4,
+                        "moe_top_k",
+                        2,
+                        "moe_capacity_factor",
+                        1.25,
+                        "mlp_type",
+                        "mlp",
+                        "activation",
+                        "gelu_tanh",
+                        "moe_normalize_expert_weights",
+                        null,
+                        "bias",
+                        false,
+                        "shared_expert",
+                        true,
+                        "shared_expert_hidden_size",
+                        10,
+                        "shared_expert_weighted_sum",
+                        false,
+                        "moe_loss_weight",
+                        0.1,
+                        "moe_zloss_weight",
+                        0.0,
+                        "num_layers",
+                        1);
     }
 
     /** The dMoE with gated experts as transformers has it, its options under {@code ffn_config}. */
@@ -104,9 +153,18 @@ final class MegaBlocksFamilies {
                         8,
                         "ffn_config",
                         DeclaredFamily.keys(
-                                "ffn_hidden_size", 12, "moe_num_experts", 4, "moe_top_k", 2,
-                                "moe_normalize_expert_weights", 1.0, "moe_jitter_eps", 0.01,
-                                "ffn_act_fn", DeclaredFamily.keys("name", "silu")));
+                                "ffn_hidden_size",
+                                12,
+                                "moe_num_experts",
+                                4,
+                                "moe_top_k",
+                                2,
+                                "moe_normalize_expert_weights",
+                                1.0,
+                                "moe_jitter_eps",
+                                0.01,
+                                "ffn_act_fn",
+                                DeclaredFamily.keys("name", "silu")));
     }
 
     private static ScoreRouter.Builder router(Settings s) {
@@ -162,7 +220,9 @@ final class MegaBlocksFamilies {
 
     private static Map<String, AuxiliaryLoss> losses(Settings s) {
         Map<String, AuxiliaryLoss> losses = new LinkedHashMap<>();
-        losses.put("load_balancing_loss", new MegaBlocksBalancingLoss(s.number("moe_loss_weight"), s.size("num_layers", 1)));
+        losses.put(
+                "load_balancing_loss",
+                new MegaBlocksBalancingLoss(s.number("moe_loss_weight"), s.size("num_layers", 1)));
         if (s.number("moe_zloss_weight", 0) > 0) {
             losses.put("router_z_loss", new RouterZLoss(s.number("moe_zloss_weight")));
         }

@@ -42,14 +42,27 @@ final class SigmoidFamilies {
                         s -> {
                             s.only("scoring_func", "sigmoid");
                             s.only("use_routing_bias", true);
-                            return sigmoid(s, 0, TopKSelection.BY_SCORE_PLUS_BIAS, Normalization.SUM, 1).build();
+                            return sigmoid(s, 0, TopKSelection.BY_SCORE_PLUS_BIAS, Normalization.SUM, 1)
+                                    .build();
                         },
                         (layout, s) -> layout.matrix("block_sparse_moe.gate.weight", ROUTER)
                                 .vector("block_sparse_moe.e_score_correction_bias", SELECTION_BIAS)
                                 .numberedExperts("block_sparse_moe.experts.{}."))
                 .example(
-                        "hidden_size", 8, "intermediate_size", 12, "num_local_experts", 4, "num_experts_per_tok", 2,
-                        "scoring_func", "sigmoid", "use_routing_bias", true, "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "intermediate_size",
+                        12,
+                        "num_local_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "scoring_func",
+                        "sigmoid",
+                        "use_routing_bias",
+                        true,
+                        "hidden_act",
+                        "silu");
     }
 
     /** Weights divided by their sum, times {@code route_scale}, and a shared expert (AFMoE). */
@@ -60,8 +73,7 @@ final class SigmoidFamilies {
                             s.only("score_func", "sigmoid");
                             s.only("n_group", 1);
                             var norm = Common.sumIf(s.flag("route_norm"), 1e-20);
-                            var layer = sigmoid(
-                                    s, 0, TopKSelection.BY_SCORE_PLUS_BIAS, norm, s.number("route_scale"));
+                            var layer = sigmoid(s, 0, TopKSelection.BY_SCORE_PLUS_BIAS, norm, s.number("route_scale"));
                             int shared = s.count("num_shared_experts") * s.size("moe_intermediate_size");
                             return Common.shared(layer, s, shared).build();
                         },
@@ -70,9 +82,26 @@ final class SigmoidFamilies {
                                 .experts("mlp.experts.{}.")
                                 .shared("mlp.shared_experts."))
                 .example(
-                        "hidden_size", 8, "moe_intermediate_size", 12, "num_experts", 4, "num_experts_per_tok", 2,
-                        "num_shared_experts", 1, "score_func", "sigmoid", "n_group", 1, "route_norm", true,
-                        "route_scale", 2.448, "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "moe_intermediate_size",
+                        12,
+                        "num_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "num_shared_experts",
+                        1,
+                        "score_func",
+                        "sigmoid",
+                        "n_group",
+                        1,
+                        "route_norm",
+                        true,
+                        "route_scale",
+                        2.448,
+                        "hidden_act",
+                        "silu");
     }
 
     /** The bias is an option, and so is the division by sum + 1e-6 (LFM2). */
@@ -96,8 +125,20 @@ final class SigmoidFamilies {
                                     : layout;
                         })
                 .example(
-                        "hidden_size", 8, "moe_intermediate_size", 12, "num_experts", 4, "num_experts_per_tok", 2,
-                        "use_expert_bias", true, "norm_topk_prob", true, "routed_scaling_factor", 1.0);
+                        "hidden_size",
+                        8,
+                        "moe_intermediate_size",
+                        12,
+                        "num_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "use_expert_bias",
+                        true,
+                        "norm_topk_prob",
+                        true,
+                        "routed_scaling_factor",
+                        1.0);
     }
 
     /** As AFMoE, with other names (Hunyuan V3). */
@@ -120,9 +161,22 @@ final class SigmoidFamilies {
                                 .experts("mlp.experts.{}.")
                                 .shared("mlp.shared_mlp."))
                 .example(
-                        "hidden_size", 8, "moe_intermediate_size", 12, "num_experts", 4, "num_experts_per_tok", 2,
-                        "num_shared_experts", 1, "mlp_bias", false, "router_scaling_factor", 2.826,
-                        "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "moe_intermediate_size",
+                        12,
+                        "num_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "num_shared_experts",
+                        1,
+                        "mlp_bias",
+                        false,
+                        "router_scaling_factor",
+                        2.826,
+                        "hidden_act",
+                        "silu");
     }
 
     /** Logits capped by c * tanh(z / c) first (Laguna). */
@@ -136,15 +190,29 @@ final class SigmoidFamilies {
                                     TopKSelection.BY_SCORE_PLUS_BIAS,
                                     Normalization.SUM,
                                     s.number("moe_routed_scaling_factor"));
-                            return Common.shared(layer, s, s.size("shared_expert_intermediate_size")).build();
+                            return Common.shared(layer, s, s.size("shared_expert_intermediate_size"))
+                                    .build();
                         },
                         (layout, s) -> layout.matrix("mlp.gate.weight", ROUTER)
                                 .vector("mlp.experts.e_score_correction_bias", SELECTION_BIAS)
                                 .experts("mlp.experts.{}.")
                                 .shared("mlp.shared_expert."))
                 .example(
-                        "hidden_size", 8, "moe_intermediate_size", 12, "shared_expert_intermediate_size", 10,
-                        "num_experts", 4, "num_experts_per_tok", 2, "moe_router_logit_softcapping", 3.0,
-                        "moe_routed_scaling_factor", 2.0, "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "moe_intermediate_size",
+                        12,
+                        "shared_expert_intermediate_size",
+                        10,
+                        "num_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "moe_router_logit_softcapping",
+                        3.0,
+                        "moe_routed_scaling_factor",
+                        2.0,
+                        "hidden_act",
+                        "silu");
     }
 }

@@ -57,8 +57,18 @@ final class SoftmaxFamilies {
                                 .numberedExperts("block_sparse_moe.experts.{}."))
                 .losses(Common::loadBalancing)
                 .example(
-                        "hidden_size", 8, "intermediate_size", 12, "num_local_experts", 4, "num_experts_per_tok", 2,
-                        "hidden_act", "silu", "router_jitter_noise", 0.0);
+                        "hidden_size",
+                        8,
+                        "intermediate_size",
+                        12,
+                        "num_local_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "hidden_act",
+                        "silu",
+                        "router_jitter_noise",
+                        0.0);
     }
 
     /** Mixtral with the sampling router SparseMixer-v2 (arXiv 2409.12136); in training, an expert is drawn at random. */
@@ -76,8 +86,20 @@ final class SoftmaxFamilies {
                                 .numberedExperts("block_sparse_moe.experts.{}."))
                 .losses(Common::loadBalancing)
                 .example(
-                        "hidden_size", 8, "intermediate_size", 12, "num_local_experts", 4, "num_experts_per_tok", 2,
-                        "hidden_act", "silu", "router_jitter_noise", 0.01, "input_jitter_noise", 0.0);
+                        "hidden_size",
+                        8,
+                        "intermediate_size",
+                        12,
+                        "num_local_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "hidden_act",
+                        "silu",
+                        "router_jitter_noise",
+                        0.01,
+                        "input_jitter_noise",
+                        0.0);
     }
 
     /** w = p of the selected, divided by their sum only if {@code norm_topk_prob} (OLMoE, arXiv 2409.02060; Qwen3, arXiv 2505.09388). */
@@ -88,8 +110,18 @@ final class SoftmaxFamilies {
                         (layout, s) -> layout.matrix("mlp.gate.weight", ROUTER).experts("mlp.experts.{}."))
                 .losses(Common::loadBalancing)
                 .example(
-                        "hidden_size", 8, widthKey, 12, "num_experts", 4, "num_experts_per_tok", 2,
-                        "norm_topk_prob", false, "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        widthKey,
+                        12,
+                        "num_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "norm_topk_prob",
+                        false,
+                        "hidden_act",
+                        "silu");
     }
 
     /** OLMoE's routing, and a shared expert multiplied by sigmoid(x ws^T) (Qwen2, arXiv 2407.10671, section 2.2.2). */
@@ -107,8 +139,20 @@ final class SoftmaxFamilies {
                                 .matrix("mlp.shared_expert_gate.weight", SHARED_GATE))
                 .losses(Common::loadBalancing)
                 .example(
-                        "hidden_size", 8, "moe_intermediate_size", 12, "shared_expert_intermediate_size", 10,
-                        "num_experts", 4, "num_experts_per_tok", 2, "norm_topk_prob", false, "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "moe_intermediate_size",
+                        12,
+                        "shared_expert_intermediate_size",
+                        10,
+                        "num_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "norm_topk_prob",
+                        false,
+                        "hidden_act",
+                        "silu");
     }
 
     private static MoeConfig.Builder softmax(Settings s, int ffnHiddenSize) {
@@ -124,14 +168,23 @@ final class SoftmaxFamilies {
                         s -> {
                             int experts = s.size("num_experts");
                             var router = ScoreRouter.softmaxTopK(s.topK("num_experts_per_tok", experts), false);
-                            return Common.experts(s, s.size("intermediate_size"), experts, router).build();
+                            return Common.experts(s, s.size("intermediate_size"), experts, router)
+                                    .build();
                         },
                         (layout, s) -> layout.matrix("feed_forward.router.weight", ROUTER)
                                 .experts("feed_forward.experts.{}."))
                 .losses(Common::loadBalancing)
                 .example(
-                        "hidden_size", 8, "intermediate_size", 12, "num_experts", 4, "num_experts_per_tok", 2,
-                        "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "intermediate_size",
+                        12,
+                        "num_experts",
+                        4,
+                        "num_experts_per_tok",
+                        2,
+                        "hidden_act",
+                        "silu");
     }
 
     /** Mixtral's routing, and a shared expert of the experts' size (Hunyuan). */
@@ -142,14 +195,23 @@ final class SoftmaxFamilies {
                             int experts = s.size("num_experts");
                             int width = s.size("intermediate_size");
                             var router = ScoreRouter.softmaxTopK(s.topK("moe_topk", experts), true);
-                            return Common.shared(Common.experts(s, width, experts, router), s, width).build();
+                            return Common.shared(Common.experts(s, width, experts, router), s, width)
+                                    .build();
                         },
                         (layout, s) -> layout.matrix("mlp.gate.wg.weight", ROUTER)
                                 .experts("mlp.experts.{}.")
                                 .shared("mlp.shared_mlp."))
                 .example(
-                        "hidden_size", 8, "intermediate_size", 12, "num_experts", 4, "moe_topk", 2,
-                        "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "intermediate_size",
+                        12,
+                        "num_experts",
+                        4,
+                        "moe_topk",
+                        2,
+                        "hidden_act",
+                        "silu");
     }
 
     /** Selected by p + bias, w = p of the selected / max(their sum, {@code moe_norm_min}); biases on all projections if {@code use_bias}. */
@@ -190,7 +252,21 @@ final class SoftmaxFamilies {
                         })
                 .losses(Common::loadBalancing)
                 .example(
-                        "hidden_size", 8, "moe_intermediate_size", 12, "moe_num_experts", 4, "moe_k", 2,
-                        "moe_num_shared_experts", 2, "moe_norm_min", 1e-12, "use_bias", true, "hidden_act", "silu");
+                        "hidden_size",
+                        8,
+                        "moe_intermediate_size",
+                        12,
+                        "moe_num_experts",
+                        4,
+                        "moe_k",
+                        2,
+                        "moe_num_shared_experts",
+                        2,
+                        "moe_norm_min",
+                        1e-12,
+                        "use_bias",
+                        true,
+                        "hidden_act",
+                        "silu");
     }
 }

@@ -73,15 +73,17 @@ class FamiliesTest {
         if (read.contains("hidden_act") && !values.containsKey("hidden_act")) {
             return; // the rest is read from a copy with a default
         }
-        assertThat(read).containsAll(values.keySet().stream()
-                .filter(key -> !UNREAD.contains(name + "." + key))
-                .toList());
+        assertThat(read)
+                .containsAll(values.keySet().stream()
+                        .filter(key -> !UNREAD.contains(name + "." + key))
+                        .toList());
     }
 
     static Stream<Arguments> requiredSizes() {
-        return Families.all().stream().flatMap(family -> family.example().values().entrySet().stream()
-                .filter(entry -> entry.getValue() instanceof Integer size && size > 2)
-                .map(entry -> Arguments.of(family.name(), entry.getKey())));
+        return Families.all().stream()
+                .flatMap(family -> family.example().values().entrySet().stream()
+                        .filter(entry -> entry.getValue() instanceof Integer size && size > 2)
+                        .map(entry -> Arguments.of(family.name(), entry.getKey())));
     }
 
     @ParameterizedTest
@@ -126,7 +128,8 @@ class FamiliesTest {
 
     @Test
     void aMissingKeyIsNamed() {
-        Map<String, Object> values = new LinkedHashMap<>(Families.byName("olmoe").example().values());
+        Map<String, Object> values =
+                new LinkedHashMap<>(Families.byName("olmoe").example().values());
         values.remove("num_experts");
         assertThatThrownBy(() -> Families.byName("olmoe").config(new Settings("test", values), Tables.NONE))
                 .hasMessage("test: num_experts: expected a whole number from 1 to 2147483647, found nothing");
@@ -146,8 +149,10 @@ class FamiliesTest {
         Family family = Families.byName("mixtral");
         String gate = "p.block_sparse_moe.gate.weight";
         String expert = "p.block_sparse_moe.experts.1.w3.weight";
-        assertLoadRefused(family, 4, c -> c.tensors.remove(gate), "tensor " + gate + ": expected shape [4, 8], found no");
-        assertLoadRefused(family, 4, c -> c.tensors.remove(expert), "tensor " + expert + ": expected shape [12, 8], found no");
+        assertLoadRefused(
+                family, 4, c -> c.tensors.remove(gate), "tensor " + gate + ": expected shape [4, 8], found no");
+        assertLoadRefused(
+                family, 4, c -> c.tensors.remove(expert), "tensor " + expert + ": expected shape [12, 8], found no");
         assertLoadRefused(
                 family,
                 4,
@@ -171,16 +176,18 @@ class FamiliesTest {
     @Test
     void anotherNumberOfExpertsThanTheConfigurationSaysIsRefused() {
         Family family = Families.byName("mixtral");
-        assertLoadRefused(family, 3, c -> {}, "tensor p.block_sparse_moe.experts.3.w1.weight: expected only the 10 tensors");
-        assertLoadRefused(family, 5, c -> {}, "tensor p.block_sparse_moe.experts.4.w1.weight: expected shape [12, 8], found no");
+        assertLoadRefused(
+                family, 3, c -> {}, "tensor p.block_sparse_moe.experts.3.w1.weight: expected only the 10 tensors");
+        assertLoadRefused(
+                family, 5, c -> {}, "tensor p.block_sparse_moe.experts.4.w1.weight: expected shape [12, 8], found no");
     }
 
     private static void assertLoadRefused(
             Family family, int experts, java.util.function.Consumer<MemoryCheckpoint> damage, String message) {
         Settings settings = family.example();
         MoeConfig config = family.config(settings, Tables.NONE);
-        MemoryCheckpoint stored = MemoryCheckpoint.random(
-                config, family.layout(settings, config), "p.", ElementType.F32, 3);
+        MemoryCheckpoint stored =
+                MemoryCheckpoint.random(config, family.layout(settings, config), "p.", ElementType.F32, 3);
         damage.accept(stored);
         Map<String, Object> values = new LinkedHashMap<>(settings.values());
         values.put("num_local_experts", experts);

@@ -26,7 +26,11 @@ final class MemoryCheckpoint implements TensorSource, TensorSink {
         SplittableRandom random = new SplittableRandom(seed);
         for (TensorBinding binding : layout.bindings()) {
             if (binding.table() != null) {
-                checkpoint.table(prefix + binding.name(), binding.table().length / config.topK(), config.topK(), binding.table());
+                checkpoint.table(
+                        prefix + binding.name(),
+                        binding.table().length / config.topK(),
+                        config.topK(),
+                        binding.table());
                 continue;
             }
             checkpoint.put(prefix + binding.name(), type, binding.shape(), random);
@@ -67,7 +71,8 @@ final class MemoryCheckpoint implements TensorSource, TensorSink {
     public StoredTensor tensor(String name) {
         StoredTensor tensor = tensors.get(name);
         if (tensor == null) {
-            throw new IllegalArgumentException("memory: tensor " + name + ": expected floating point, found whole numbers");
+            throw new IllegalArgumentException(
+                    "memory: tensor " + name + ": expected floating point, found whole numbers");
         }
         return tensor;
     }

@@ -25,8 +25,8 @@ class RoundTripTest {
     static Stream<Arguments> familiesAndTypes() {
         return Families.all().stream()
                 .flatMap(family -> Stream.of(ElementType.F32, ElementType.BF16, ElementType.F16)
-                        .flatMap(type ->
-                                Stream.of("reference", "cpu").map(backend -> Arguments.of(family.name(), type, backend))));
+                        .flatMap(type -> Stream.of("reference", "cpu")
+                                .map(backend -> Arguments.of(family.name(), type, backend))));
     }
 
     @ParameterizedTest
@@ -40,7 +40,8 @@ class RoundTripTest {
     @Test
     void tablesAreExportedToo() {
         Family family = Families.byName("deepseek_v4");
-        Map<String, Object> values = new java.util.LinkedHashMap<>(family.example().values());
+        Map<String, Object> values =
+                new java.util.LinkedHashMap<>(family.example().values());
         values.put("mlp_layer_types", List.of("hash_moe"));
         Settings settings = new Settings("test", values);
         MemoryCheckpoint tables = new MemoryCheckpoint();
@@ -66,7 +67,9 @@ class RoundTripTest {
         }
         assertThat(exported.names()).containsExactlyInAnyOrderElementsOf(stored.names());
         for (String tensor : stored.tensors.keySet()) {
-            assertThat(exported.tensor(tensor).shape()).as(tensor).isEqualTo(stored.tensor(tensor).shape());
+            assertThat(exported.tensor(tensor).shape())
+                    .as(tensor)
+                    .isEqualTo(stored.tensor(tensor).shape());
             assertThat(exported.bytes(tensor)).as(tensor).isEqualTo(stored.bytes(tensor));
         }
         return exported;
