@@ -17,8 +17,6 @@ import org.knowm.xchart.CategoryChart;
 import org.knowm.xchart.CategoryChartBuilder;
 import org.knowm.xchart.CategorySeries;
 import org.knowm.xchart.CategorySeries.CategorySeriesRenderStyle;
-import org.knowm.xchart.HeatMapChart;
-import org.knowm.xchart.HeatMapChartBuilder;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.XYSeries;
@@ -32,8 +30,6 @@ public final class Charts {
 
     private static final int WIDTH = 1200;
     private static final int HEIGHT = 620;
-    private static final int HEAT_MAP_WIDTH = 1000;
-    private static final int HEAT_MAP_HEIGHT = 860;
     private static final List<Color> LINES = List.of(
             new Color(0xb3261e), new Color(0xe07b1f), new Color(0x2e7d32), new Color(0x6a3fa0), new Color(0x111827));
     private static final Color BARS = new Color(0x8fb8de);
@@ -150,41 +146,6 @@ public final class Charts {
         }
         style(chart.getStyler());
         chart.getStyler().setYAxisMin(0.0);
-        return png(chart);
-    }
-
-    /**
-     * A matrix as colours, white for the smallest and blue for the largest value.
-     *
-     * @param title above the chart
-     * @param xTitle of the columns
-     * @param yTitle of the rows
-     * @param columns names of the columns
-     * @param rows names of the rows, the first at the bottom
-     * @param values value of each row and column
-     * @return the file
-     */
-    public static byte[] heatMap(
-            String title, String xTitle, String yTitle, List<String> columns, List<String> rows, double[][] values) {
-        HeatMapChart chart = new HeatMapChartBuilder()
-                .width(HEAT_MAP_WIDTH)
-                .height(HEAT_MAP_HEIGHT)
-                .title(title)
-                .xAxisTitle(xTitle)
-                .yAxisTitle(yTitle)
-                .build();
-        List<Number[]> cells = new ArrayList<>();
-        for (int column = 0; column < columns.size(); column++) {
-            for (int row = 0; row < rows.size(); row++) {
-                cells.add(new Number[] {column, row, values[row][column]});
-            }
-        }
-        chart.addSeries("share", columns, rows, cells);
-        style(chart.getStyler());
-        chart.getStyler().setRangeColors(new Color[] {Color.WHITE, new Color(0x8fb8de), new Color(0x0b3c6f)});
-        chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideE);
-        chart.getStyler().setHeatMapDecimalValueFormatter(value -> String.format(Locale.ROOT, "%.2f", value));
-        chart.getStyler().setXAxisMaxLabelCount(16);
         return png(chart);
     }
 

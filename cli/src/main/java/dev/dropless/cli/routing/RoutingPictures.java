@@ -1,11 +1,10 @@
 package dev.dropless.cli.routing;
 
 import dev.dropless.cli.pictures.Charts;
+import dev.dropless.cli.pictures.HeatMap;
 import dev.dropless.moe.router.Routing;
 import dev.dropless.moe.router.RoutingStatistics;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -113,13 +112,13 @@ public final class RoutingPictures {
         }
         List<String> names =
                 IntStream.range(0, experts).mapToObj(Integer::toString).toList();
-        return Charts.heatMap(
+        return new HeatMap(
                 "Co-activation" + title,
                 "share that also goes to expert (diagonal left out)",
                 "of the tokens of expert",
                 names,
                 names,
-                shares);
+                shares).png();
     }
 
     private byte[] drops() {
@@ -134,17 +133,16 @@ public final class RoutingPictures {
 
     private byte[] specialisation() {
         SortedMap<Integer, double[]> shares = statistics.specialisationByTokenId();
-        List<Integer> ids = new ArrayList<>(report.frequentIds(TOKENS));
-        Collections.reverse(ids); // rows are drawn from the bottom
+        List<Integer> ids = report.frequentIds(TOKENS);
         double[][] rows = ids.stream().map(shares::get).toArray(double[][]::new);
         int experts = report.tokens().routing().numExperts();
-        return Charts.heatMap(
+        return new HeatMap(
                 "Specialisation" + title,
                 "share of its occurrences that go to expert",
-                "token, most frequent on top",
+                "token, most frequent first",
                 IntStream.range(0, experts).mapToObj(Integer::toString).toList(),
                 ids.stream().map(id -> report.tokens().token(id)).toList(),
-                rows);
+                rows).png();
     }
 
     private static double[] percent(double[] shares) {
