@@ -47,7 +47,11 @@ class RoutingCommandTest {
         assertThat(json.has("specialisation_by_token_id")).isFalse();
         assertThat(pictures(out))
                 .containsExactly(
-                        "co-activation.png", "cumulative-load.png", "drops.png", "entropy.png", "load-variation.png",
+                        "co-activation.png",
+                        "cumulative-load.png",
+                        "drops.png",
+                        "entropy.png",
+                        "load-variation.png",
                         "load.png");
     }
 
@@ -56,20 +60,34 @@ class RoutingCommandTest {
         Path text = Files.writeString(temporary.resolve("text.txt"), "one two three one two one, and one. ".repeat(9));
         Path out = temporary.resolve("out");
         var result = CommandRunner.run(
-                "routing", "--text", text, "--out", out, "--experts", "6", "--topk", "2", "--hidden", "16",
-                "--capacity-factors", "1.0");
+                "routing",
+                "--text",
+                text,
+                "--out",
+                out,
+                "--experts",
+                "6",
+                "--topk",
+                "2",
+                "--hidden",
+                "16",
+                "--capacity-factors",
+                "1.0");
         assertThat(result.err()).isEmpty();
         assertThat(result.status()).isZero();
         assertThat(result.out()).contains("90 tokens, E = 6, k = 2", "explained by the token id", "factor 1.0:");
         assertThat(pictures(out)).hasSize(7).contains("specialisation.png");
         var json = Json.readObject(out.resolve("statistics.json"));
         assertThat(json.object("specialisation_by_token_id").values()).hasSize(6);
-        assertThat(json.object("dropped_by_position_at_capacity_factor").list("1.0")).hasSize(90);
+        assertThat(json.object("dropped_by_position_at_capacity_factor").list("1.0"))
+                .hasSize(90);
     }
 
     private static List<String> pictures(Path folder) throws IOException {
         try (Stream<Path> files = Files.list(folder)) {
-            List<Path> pngs = files.filter(file -> file.toString().endsWith(".png")).sorted().toList();
+            List<Path> pngs = files.filter(file -> file.toString().endsWith(".png"))
+                    .sorted()
+                    .toList();
             for (Path png : pngs) {
                 assertThat(ImageIO.read(png.toFile()).getWidth()).isGreaterThan(500);
             }
@@ -86,14 +104,31 @@ class RoutingCommandTest {
         assertRefused("expected a text with words", "--text", empty, "--out", out);
         assertRefused("expected a text in UTF-8", "--text", binary, "--out", out);
         assertRefused("expected \"moe_block\", found \"topology\"", "--case", topology, "--out", out);
-        assertRefused("--topk: expected at most --experts = 2, found 3", "--text", binary, "--out", out, "--topk", "3", "--experts", "2");
-        assertRefused("--capacity-factors: expected numbers above 0", "--text", binary, "--out", out, "--capacity-factors", "0");
+        assertRefused(
+                "--topk: expected at most --experts = 2, found 3",
+                "--text",
+                binary,
+                "--out",
+                out,
+                "--topk",
+                "3",
+                "--experts",
+                "2");
+        assertRefused(
+                "--capacity-factors: expected numbers above 0",
+                "--text",
+                binary,
+                "--out",
+                out,
+                "--capacity-factors",
+                "0");
         assertRefused("--out", "--text", empty);
         assertThat(out).doesNotExist();
     }
 
     private static void assertRefused(String message, Object... arguments) {
-        Object[] all = Stream.concat(Stream.of("routing"), Arrays.stream(arguments)).toArray();
+        Object[] all =
+                Stream.concat(Stream.of("routing"), Arrays.stream(arguments)).toArray();
         var result = CommandRunner.run(all);
         assertThat(result.status()).isEqualTo(2);
         assertThat(result.err().lines()).singleElement().asString().contains(message);

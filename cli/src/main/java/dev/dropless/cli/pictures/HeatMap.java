@@ -106,8 +106,7 @@ public record HeatMap(
     }
 
     private static Color shade(double share) {
-        return new Color(
-                mix(DARKEST.getRed(), share), mix(DARKEST.getGreen(), share), mix(DARKEST.getBlue(), share));
+        return new Color(mix(DARKEST.getRed(), share), mix(DARKEST.getGreen(), share), mix(DARKEST.getBlue(), share));
     }
 
     private static int mix(int dark, double share) {

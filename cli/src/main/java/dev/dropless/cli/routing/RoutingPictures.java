@@ -113,12 +113,13 @@ public final class RoutingPictures {
         List<String> names =
                 IntStream.range(0, experts).mapToObj(Integer::toString).toList();
         return new HeatMap(
-                "Co-activation" + title,
-                "share that also goes to expert (diagonal left out)",
-                "of the tokens of expert",
-                names,
-                names,
-                shares).png();
+                        "Co-activation" + title,
+                        "share that also goes to expert (diagonal left out)",
+                        "of the tokens of expert",
+                        names,
+                        names,
+                        shares)
+                .png();
     }
 
     private byte[] drops() {
@@ -137,12 +138,13 @@ public final class RoutingPictures {
         double[][] rows = ids.stream().map(shares::get).toArray(double[][]::new);
         int experts = report.tokens().routing().numExperts();
         return new HeatMap(
-                "Specialisation" + title,
-                "share of its occurrences that go to expert",
-                "token, most frequent first",
-                IntStream.range(0, experts).mapToObj(Integer::toString).toList(),
-                ids.stream().map(id -> report.tokens().token(id)).toList(),
-                rows).png();
+                        "Specialisation" + title,
+                        "share of its occurrences that go to expert",
+                        "token, most frequent first",
+                        IntStream.range(0, experts).mapToObj(Integer::toString).toList(),
+                        ids.stream().map(id -> report.tokens().token(id)).toList(),
+                        rows)
+                .png();
     }
 
     private static double[] percent(double[] shares) {
