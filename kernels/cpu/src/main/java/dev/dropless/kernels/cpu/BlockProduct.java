@@ -1,0 +1,198 @@
+package dev.dropless.kernels.cpu;
+
+import dev.dropless.blocksparse.BlockSparseMatrix;
+import dev.dropless.blocksparse.Matrix;
+import dev.dropless.topology.BlockPattern;
+import java.util.Arrays;
+
+/** A product at level 1: both operands are packed on the fly. Its subclasses say where results go. */
+abstract class BlockProduct extends Product {
+
+    private final Operand left;
+    private final Operand right;
+
+    BlockProduct(Operand left, Operand right) {
+        this.left = left;
+        this.right = right;
+    }
+
+    /** Columns of a group's result. */
+    abstract int columns(int group);
+
+    @Override
+    final int panels(int group) {
+        return Math.ceilDiv(columns(group), TileKernels.PANEL);
+    }
+
+    @Override
+    final void packRows(int group, int row, int rows, int k, int depth, Scratch scratch) {
+        left.pack(group, row, rows, k, depth, Packer.ROWS, scratch);
+    }
+
+    @Override
+    final int preparePanels(int group, int panel, int count, int k, int depth, Scratch scratch) {
+        int ready = Math.min(count, PANEL_GROUP);
+        int first = panel * TileKernels.PANEL;
+        int width = Math.min(ready * TileKernels.PANEL, columns(group) - first);
+        float[] packed = scratch.packPanels(ready, depth);
+        if (width < ready * TileKernels.PANEL) {
+            int last = (ready - 1) * depth * TileKernels.PANEL;
+            Arrays.fill(packed, last, last + depth * TileKernels.PANEL, 0f);
+        }
+        right.pack(group, first, width, k, depth, Packer.PANELS, scratch);
+        return ready;
+    }
+
+    /** Shape of the groups of a product with a dense result. */
+    interface Layout {
+        int groups();
+
+        long firstRow(int group);
+
+        int rows(int group);
+
+        long firstColumn(int group);
+
+        int columns(int group);
+
+        int depth(int group);
+    }
+
+    /** Result rectangles in a dense matrix. */
+    static final class IntoDense extends BlockProduct {
+        private final Layout layout;
+        private final Matrix c;
+        private final boolean accumulate;
+
+        IntoDense(Operand left, Operand right, Layout layout, Matrix c, boolean accumulate) {
+            super(left, right);
+            this.layout = layout;
+            this.c = c;
+            this.accumulate = accumulate;
+        }
+
+        @Override
+        int groups() {
+            return layout.groups();
+        }
+
+        @Override
+        int rows(int group) {
+            return layout.rows(group);
+        }
+
+        @Override
+        int columns(int group) {
+            return layout.columns(group);
+        }
+
+        @Override
+        int depth(int group) {
+            return layout.depth(group);
+        }
+
+        @Override
+        void begin(int group, int row, int rows, int panel, float[] tile, int offset) {
+            super.begin(group, row, rows, panel, tile, offset);
+            if (accumulate) {
+                int column = panel * TileKernels.PANEL;
+                int count = Math.min(TileKernels.PANEL, columns(group) - column);
+                for (int i = 0; i < rows; i++) {
+                    Rows.read(
+                            c,
+                            layout.firstRow(group) + row + i,
+                            layout.firstColumn(group) + column,
+                            count,
+                            tile,
+                            offset + i * TileKernels.PANEL);
+                }
+            }
+        }
+
+        @Override
+        void end(int group, int row, int rows, int panel, float[] tile, int offset, Scratch scratch) {
+            int column = panel * TileKernels.PANEL;
+            int count = Math.min(TileKernels.PANEL, columns(group) - column);
+            for (int i = 0; i < rows; i++) {
+                Rows.write(
+                        tile,
+                        offset + i * TileKernels.PANEL,
+                        count,
+                        c,
+                        layout.firstRow(group) + row + i,
+                        layout.firstColumn(group) + column);
+            }
+        }
+    }
+
+    /** Result rectangles in a block-sparse matrix. */
+    static final class IntoSparse extends BlockProduct {
+        private final BlockRectangles rectangles;
+        private final BlockSparseMatrix s;
+        private final int depth;
+
+        IntoSparse(Operand left, Operand right, BlockRectangles rectangles, BlockSparseMatrix s, int depth) {
+            super(left, right);
+            this.rectangles = rectangles;
+            this.s = s;
+            this.depth = depth;
+        }
+
+        @Override
+        int groups() {
+            return rectangles.count();
+        }
+
+        @Override
+        int rows(int group) {
+            return rectangles.rows(group);
+        }
+
+        @Override
+        int columns(int group) {
+            return rectangles.columns(group);
+        }
+
+        @Override
+        int depth(int group) {
+            return depth;
+        }
+
+        @Override
+        void end(int group, int row, int rows, int panel, float[] tile, int offset, Scratch scratch) {
+            BlockPattern pattern = s.pattern();
+            int column = panel * TileKernels.PANEL;
+            int count = Math.min(TileKernels.PANEL, columns(group) - column);
+            long firstRow = rectangles.firstRow(group) + row;
+            long firstColumn = rectangles.firstColumn(group) + column;
+            int blockRow = rectangles.firstBlockRow(group);
+            for (int i = 0; i < rows; i++) {
+                while (pattern.rowOffset(blockRow + 1) <= firstRow + i) {
+                    blockRow++;
+                }
+                int block = pattern.firstBlock(blockRow) + rectangles.firstEntry(group);
+                for (int j = 0; j < count; ) {
+                    int blockColumn = pattern.columnOf(block);
+                    long end = pattern.columnOffset(blockColumn + 1);
+                    if (end > firstColumn + j) {
+                        int run = (int) Math.min(end - firstColumn - j, count - j);
+                        long inside = (firstRow + i - pattern.rowOffset(blockRow)) * pattern.width(blockColumn)
+                                + firstColumn
+                                + j
+                                - pattern.columnOffset(blockColumn);
+                        long index = s.data().offset() + pattern.dataOffset(block) + inside;
+                        Rows.write(
+                                tile,
+                                offset + i * TileKernels.PANEL + j,
+                                run,
+                                s.data().segment(),
+                                s.data().type(),
+                                index);
+                        j += run;
+                    }
+                    block++;
+                }
+            }
+        }
+    }
+}

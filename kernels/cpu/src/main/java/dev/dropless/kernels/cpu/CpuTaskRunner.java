@@ -1,0 +1,150 @@
+package dev.dropless.kernels.cpu;
+
+import dev.dropless.topology.TaskRunner;
+import java.util.ArrayDeque;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.IntConsumer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A fixed pool of daemon threads. Tasks are handed out one by one in index order to whichever thread is free, so a list that begins with its
+ * largest tasks ends evenly; the calling thread takes part. Several callers may run at once: each finishes its own tasks and gets help from the threads that
+ * are free. A nested run is allowed, and computed by its caller and free threads in the same way.
+ */
+final class CpuTaskRunner implements TaskRunner, AutoCloseable {
+
+    private final Thread[] workers;
+    /** Jobs with tasks not yet handed out; guarded by itself. */
+    private final ArrayDeque<Job> jobs = new ArrayDeque<>();
+
+    private boolean closed; // guarded by jobs
+
+    /** Starts threads - 1 threads: the caller of {@link #run} is one more. */
+    CpuTaskRunner(int threads) {
+        workers = new Thread[threads - 1];
+        for (int i = 0; i < workers.length; i++) {
+            workers[i] = Thread.ofPlatform()
+                    .daemon()
+                    .name("dropless-cpu-" + (i + 1))
+                    .start(this::work);
+        }
+    }
+
+    @Override
+    public int parallelism() {
+        return workers.length + 1;
+    }
+
+    @Override
+    public void run(int tasks, IntConsumer task) {
+        if (tasks <= 0) {
+            return;
+        }
+        Job job = new Job(tasks, task);
+        boolean shared = tasks > 1 && workers.length > 0;
+        if (shared) {
+            synchronized (jobs) {
+                if (closed) {
+                    throw new IllegalStateException("kernels are closed");
+                }
+                jobs.add(job);
+                jobs.notifyAll();
+            }
+        }
+        job.help();
+        if (shared) {
+            synchronized (jobs) {
+                jobs.remove(job);
+            }
+            job.await();
+        }
+        job.rethrow();
+    }
+
+    private void work() {
+        while (true) {
+            Job job;
+            synchronized (jobs) {
+                while (jobs.isEmpty() && !closed) {
+                    try {
+                        jobs.wait();
+                    } catch (InterruptedException e) {
+                        return; // only close() interrupts
+                    }
+                }
+                if (closed) {
+                    return;
+                }
+                job = jobs.peek();
+            }
+            job.help();
+            synchronized (jobs) {
+                jobs.remove(job);
+            }
+        }
+    }
+
+    /** Ends the threads once they are idle; runs in progress are finished by their callers. A second call does nothing. */
+    @Override
+    public void close() {
+        synchronized (jobs) {
+            closed = true;
+            jobs.notifyAll();
+        }
+    }
+
+    /** One call of {@link #run}. */
+    private static final class Job {
+        private final int tasks;
+        private final IntConsumer task;
+        private final AtomicInteger next = new AtomicInteger();
+        private final AtomicInteger finished = new AtomicInteger();
+        private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
+
+        Job(int tasks, IntConsumer task) {
+            this.tasks = tasks;
+            this.task = task;
+        }
+
+        /** Computes tasks until all are handed out. */
+        void help() {
+            for (int i = next.getAndIncrement(); i < tasks; i = next.getAndIncrement()) {
+                try {
+                    task.accept(i);
+                } catch (RuntimeException | Error e) {
+                    failure.compareAndSet(null, e);
+                } finally {
+                    if (finished.incrementAndGet() == tasks) {
+                        synchronized (this) {
+                            notifyAll();
+                        }
+                    }
+                }
+            }
+        }
+
+        /** Waits for the tasks that other threads compute. An interrupt does not end the wait, since they write to the caller's memory; it is kept. */
+        synchronized void await() {
+            boolean interrupted = false;
+            while (finished.get() < tasks) {
+                try {
+                    wait();
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+
+        void rethrow() {
+            switch (failure.get()) {
+                case RuntimeException e -> throw e;
+                case Error e -> throw e;
+                case null, default -> {}
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+package dev.dropless.kernels.cpu;
+
+import dev.dropless.blocksparse.Matrix;
+import dev.dropless.blocksparse.WeightPart;
+import dev.dropless.topology.Topology;
+
+/** out = hidden Down + downBias. */
+final class DownProduct extends RowProduct {
+
+    private final Matrix hidden;
+    private final CpuExpertWeights experts;
+    private final Matrix out;
+
+    DownProduct(TileKernels kernels, Topology topology, Matrix hidden, CpuExpertWeights experts, Matrix out) {
+        super(kernels, topology, experts.down(), false);
+        this.hidden = hidden;
+        this.experts = experts;
+        this.out = out;
+    }
+
+    @Override
+    void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
+        Rows.read(hidden, row, k, depth, target, offset);
+    }
+
+    @Override
+    void end(int expert, int row, int rows, int panel, float[] tile, int offset, Scratch scratch) {
+        int h = panel * TileKernels.PANEL;
+        int hiddenSize = experts.shape().hiddenSize();
+        int count = Math.min(TileKernels.PANEL, hiddenSize - h);
+        int bias = expert * hiddenSize + h;
+        addBias(
+                experts.bias(WeightPart.DOWN_BIAS), bias, count, rows, TileKernels.PANEL, tile, offset, scratch);
+        writeTile(tile, offset, TileKernels.PANEL, count, out, topology.offset(expert) + row, rows, h);
+    }
+}

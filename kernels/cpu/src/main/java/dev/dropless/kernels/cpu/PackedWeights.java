@@ -1,0 +1,205 @@
+package dev.dropless.kernels.cpu;
+
+import dev.dropless.blocksparse.ElementType;
+import dev.dropless.blocksparse.Matrix;
+import dev.dropless.blocksparse.Transpose;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * One projection of all experts, [inputs, outputs] each, in panels: element (k, packed column c) of an expert lies at
+ * {@code (c / PANEL * inputs + k) * PANEL + c % PANEL} of that expert's storage. A panel is read from beginning to end by the kernels, in the order of k.
+ *
+ * <p>A projection of several parts (gate and up) has them side by side in every panel, PANEL / parts columns each, so that one pass computes both factors of a
+ * gated expert. Columns beyond the last are zero.
+ *
+ * <p>Products with the transposed weights transpose one panel at a time into scratch memory, which a task's rows share; a second copy for good would double
+ * the memory, and every optimiser step would have to keep both in step.
+ */
+final class PackedWeights {
+
+    private static final int PANEL = TileKernels.PANEL;
+
+    private final int inputs;
+    private final int outputs;
+    private final int parts;
+    private final int panels;
+    private final Storage[] experts;
+
+    /**
+     * Allocates zero weights.
+     *
+     * @param outputs columns of each part
+     * @param parts 1 or 2
+     */
+    PackedWeights(ElementType type, int numExperts, int inputs, int outputs, int parts) {
+        this.inputs = inputs;
+        this.outputs = outputs;
+        this.parts = parts;
+        this.panels = Math.ceilDiv(outputs, PANEL / parts);
+        long elements = (long) panels * inputs * PANEL;
+        if (elements > Integer.MAX_VALUE - 8) {
+            throw new IllegalArgumentException("shape: expected at most 2^31 - 9 elements in one projection of an expert, found %d x %d"
+                    .formatted(inputs, (long) outputs * parts));
+        }
+        experts = new Storage[numExperts];
+        Arrays.setAll(experts, e -> Storage.allocate(type, (int) elements));
+    }
+
+    int inputs() {
+        return inputs;
+    }
+
+    int panels() {
+        return panels;
+    }
+
+    /** Columns of one part in a panel. */
+    int lane() {
+        return PANEL / parts;
+    }
+
+    List<Storage> storage() {
+        return List.of(experts);
+    }
+
+    private int index(int panel, int input) {
+        return (panel * inputs + input) * PANEL;
+    }
+
+    /** Imports one part of one expert. */
+    void load(int expert, int part, Matrix source, Transpose transpose) {
+        Storage storage = experts[expert];
+        int lane = lane();
+        float[] row = new float[outputs];
+        float[] column = new float[inputs];
+        if (transpose == Transpose.N) {
+            for (int k = 0; k < inputs; k++) {
+                Rows.read(source, k, 0, outputs, row, 0);
+                for (int p = 0; p < panels; p++) {
+                    int count = Math.min(lane, outputs - p * lane);
+                    storage.write(row, p * lane, count, index(p, k) + part * lane);
+                }
+            }
+        } else {
+            for (int c = 0; c < outputs; c++) {
+                Rows.read(source, c, 0, inputs, column, 0);
+                for (int k = 0; k < inputs; k++) {
+                    storage.write(column, k, 1, index(c / lane, k) + part * lane + c % lane);
+                }
+            }
+        }
+    }
+
+    /** Exports one part of one expert. */
+    void store(int expert, int part, Matrix target, Transpose transpose) {
+        Storage storage = experts[expert];
+        int lane = lane();
+        float[] row = new float[outputs];
+        float[] column = new float[inputs];
+        if (transpose == Transpose.N) {
+            for (int k = 0; k < inputs; k++) {
+                for (int p = 0; p < panels; p++) {
+                    int count = Math.min(lane, outputs - p * lane);
+                    storage.read(index(p, k) + part * lane, count, row, p * lane);
+                }
+                Rows.write(row, 0, outputs, target, k, 0);
+            }
+        } else {
+            for (int c = 0; c < outputs; c++) {
+                for (int k = 0; k < inputs; k++) {
+                    storage.read(index(c / lane, k) + part * lane + c % lane, 1, column, k);
+                }
+                Rows.write(column, 0, inputs, target, c, 0);
+            }
+        }
+    }
+
+    /** As {@link Product#preparePanels}, for rows k.. of the weights. */
+    int panels(int expert, int panel, int count, int k, int depth, Scratch scratch) {
+        Storage storage = experts[expert];
+        float[] floats = storage.floats();
+        if (floats != null) {
+            scratch.panels = floats;
+            scratch.panelOffset = index(panel, k);
+            scratch.panelStride = inputs * PANEL;
+            return count;
+        }
+        float[] target = scratch.packPanels(1, depth);
+        storage.read(index(panel, k), depth * PANEL, target, 0);
+        return 1;
+    }
+
+    /**
+     * As {@link Product#preparePanels}, for the transposed weights: panel p holds inputs 32p.., and k counts packed columns.
+     */
+    int transposedPanels(int expert, int panel, int k, int depth, Scratch scratch) {
+        Storage storage = experts[expert];
+        float[] target = scratch.packPanels(1, depth);
+        int first = panel * PANEL;
+        int height = Math.min(PANEL, inputs - first);
+        if (height < PANEL) {
+            Arrays.fill(target, 0, depth * PANEL, 0f);
+        }
+        float[] block = scratch.buffer(0, PANEL * PANEL);
+        for (int c = 0; c < depth; c += PANEL) {
+            storage.read(index((k + c) / PANEL, first), height * PANEL, block, 0);
+            for (int i = 0; i < height; i++) {
+                for (int j = 0; j < PANEL; j++) {
+                    target[(c + j) * PANEL + i] = block[i * PANEL + j];
+                }
+            }
+        }
+        return 1;
+    }
+
+    /** Reads rows of a panel into a tile. */
+    void readTile(int expert, int row, int rows, int panel, float[] tile, int offset) {
+        experts[expert].read(index(panel, row), rows * PANEL, tile, offset);
+    }
+
+    /** Writes rows of a panel from a tile. */
+    void writeTile(int expert, int row, int rows, int panel, float[] tile, int offset) {
+        experts[expert].write(tile, offset, rows * PANEL, index(panel, row));
+    }
+
+    /**
+     * Reads packed columns of a matrix row whose columns are those of part 0, then those of part 1.
+     *
+     * @param column first packed column, a multiple of PANEL
+     * @param n number of packed columns, a multiple of PANEL; those that are padding become zero
+     * @param buffer scratch of n elements
+     */
+    void readColumns(Matrix matrix, long row, int column, int n, float[] target, int offset, float[] buffer) {
+        int lane = lane();
+        int first = column / parts;
+        int width = n / parts;
+        int present = Math.min(width, outputs - first);
+        if (parts == 1) {
+            Rows.read(matrix, row, first, present, target, offset);
+            Arrays.fill(target, offset + present, offset + width, 0f);
+            return;
+        }
+        for (int part = 0; part < parts; part++) {
+            Rows.read(matrix, row, (long) part * outputs + first, present, buffer, 0);
+            Arrays.fill(buffer, present, width, 0f);
+            for (int c = 0; c < width; c += lane) {
+                System.arraycopy(buffer, c, target, offset + c * parts + part * lane, lane);
+            }
+        }
+    }
+
+    /** Sets the padding columns of a tile to zero. */
+    void clearPadding(int panel, int rows, float[] tile, int offset) {
+        int lane = lane();
+        int present = Math.min(lane, outputs - panel * lane);
+        if (present < lane) {
+            for (int i = 0; i < rows; i++) {
+                for (int part = 0; part < parts; part++) {
+                    int start = offset + i * PANEL + part * lane;
+                    Arrays.fill(tile, start + present, start + lane, 0f);
+                }
+            }
+        }
+    }
+}

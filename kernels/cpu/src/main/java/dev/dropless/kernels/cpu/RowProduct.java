@@ -1,0 +1,96 @@
+package dev.dropless.kernels.cpu;
+
+import dev.dropless.blocksparse.Matrix;
+import dev.dropless.topology.Topology;
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
+
+/** Rows of every expert times that expert's weights, or times their transpose: the groups are the experts. */
+abstract class RowProduct extends Product {
+
+    final TileKernels kernels;
+    final Topology topology;
+    final PackedWeights weights;
+    private final boolean transposed;
+
+    RowProduct(TileKernels kernels, Topology topology, PackedWeights weights, boolean transposed) {
+        this.kernels = kernels;
+        this.topology = topology;
+        this.weights = weights;
+        this.transposed = transposed;
+    }
+
+    @Override
+    final int groups() {
+        return topology.numExperts();
+    }
+
+    @Override
+    final int rows(int expert) {
+        return topology.tokensPerExpert(expert);
+    }
+
+    @Override
+    final int panels(int expert) {
+        return transposed ? Math.ceilDiv(weights.inputs(), TileKernels.PANEL) : weights.panels();
+    }
+
+    @Override
+    final int depth(int expert) {
+        return transposed ? weights.panels() * TileKernels.PANEL : weights.inputs();
+    }
+
+    @Override
+    final int preparePanels(int expert, int panel, int count, int k, int depth, Scratch scratch) {
+        return transposed
+                ? weights.transposedPanels(expert, panel, k, depth, scratch)
+                : weights.panels(expert, panel, count, k, depth, scratch);
+    }
+
+    @Override
+    final void packRows(int expert, int row, int rows, int k, int depth, Scratch scratch) {
+        int first = topology.offset(expert) + row;
+        for (int i = 0; i < rows; i++) {
+            packRow(first + i, k, depth, scratch.rows, i * TileKernels.ROW_STRIDE, scratch);
+        }
+    }
+
+    /** Copies elements k..k+depth-1 of one row of the topology. */
+    abstract void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch);
+
+    /** Adds elements first.. of an expert's bias to {@code count} columns of a tile. */
+    final void addBias(
+            @Nullable Storage bias,
+            int start,
+            int count,
+            int rows,
+            int stride,
+            float[] tile,
+            int offset,
+            Scratch scratch) {
+        if (bias == null) {
+            return;
+        }
+        float[] values = scratch.buffer(3, count);
+        bias.read(start, count, values, 0);
+        for (int i = 0; i < rows; i++) {
+            kernels.axpy(count, 1, values, 0, tile, offset + i * stride);
+        }
+    }
+
+    /** Reads a tile of a matrix; columns from count to stride become zero. */
+    static void readTile(Matrix matrix, int row, int rows, int column, int count, float[] tile, int stride) {
+        for (int i = 0; i < rows; i++) {
+            Rows.read(matrix, row + i, column, count, tile, i * stride);
+            Arrays.fill(tile, i * stride + count, (i + 1) * stride, 0f);
+        }
+    }
+
+    /** Writes {@code count} columns of a tile. */
+    static void writeTile(
+            float[] tile, int offset, int stride, int count, Matrix matrix, int row, int rows, int column) {
+        for (int i = 0; i < rows; i++) {
+            Rows.write(tile, offset + i * stride, count, matrix, row + i, column);
+        }
+    }
+}

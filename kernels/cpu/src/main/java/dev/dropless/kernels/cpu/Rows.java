@@ -1,0 +1,65 @@
+package dev.dropless.kernels.cpu;
+
+import dev.dropless.blocksparse.ElementType;
+import dev.dropless.blocksparse.Matrix;
+import java.lang.foreign.MemorySegment;
+
+/** Pieces of matrix rows, converted to and from float. Narrowing rounds to nearest even, once. */
+final class Rows {
+
+    private Rows() {}
+
+    /** Reads n elements of a row from a column on. */
+    static void read(Matrix matrix, long row, long column, int n, float[] target, int offset) {
+        read(matrix.segment(), matrix.type(), matrix.index(row, column), n, target, offset);
+    }
+
+    static void read(MemorySegment segment, ElementType type, long index, int n, float[] target, int offset) {
+        long start = index * type.bytes();
+        switch (type) {
+            case F32 -> MemorySegment.copy(segment, ElementType.FLOAT, start, target, offset, n);
+            case BF16 -> {
+                for (int i = 0; i < n; i++) {
+                    target[offset + i] = ElementType.bf16ToFloat(segment.get(ElementType.SHORT, start + 2L * i));
+                }
+            }
+            case F16 -> {
+                for (int i = 0; i < n; i++) {
+                    target[offset + i] = Float.float16ToFloat(segment.get(ElementType.SHORT, start + 2L * i));
+                }
+            }
+            case F64 -> {
+                for (int i = 0; i < n; i++) {
+                    target[offset + i] = (float) segment.get(ElementType.DOUBLE, start + 8L * i);
+                }
+            }
+        }
+    }
+
+    /** Writes n elements of a row from a column on. */
+    static void write(float[] source, int offset, int n, Matrix matrix, long row, long column) {
+        write(source, offset, n, matrix.segment(), matrix.type(), matrix.index(row, column));
+    }
+
+    static void write(float[] source, int offset, int n, MemorySegment segment, ElementType type, long index) {
+        long start = index * type.bytes();
+        switch (type) {
+            case F32 -> MemorySegment.copy(source, offset, segment, ElementType.FLOAT, start, n);
+            case BF16 -> {
+                for (int i = 0; i < n; i++) {
+                    segment.set(ElementType.SHORT, start + 2L * i, ElementType.floatToBf16(source[offset + i]));
+                }
+            }
+            case F16 -> {
+                for (int i = 0; i < n; i++) {
+                    segment.set(ElementType.SHORT, start + 2L * i, Float.floatToFloat16(source[offset + i]));
+                }
+            }
+            case F64 -> {
+                for (int i = 0; i < n; i++) {
+                    segment.set(ElementType.DOUBLE, start + 8L * i, source[offset + i]);
+                }
+            }
+        }
+    }
+}

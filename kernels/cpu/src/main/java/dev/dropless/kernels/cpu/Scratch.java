@@ -1,0 +1,66 @@
+package dev.dropless.kernels.cpu;
+
+import java.util.ArrayDeque;
+
+/** What one thread needs for one tile: packed operands, results, row buffers. Grown when needed and reused, so that tiles allocate nothing. */
+final class Scratch {
+
+    private static final float[] EMPTY = {};
+
+    /** Packed block of rows, stride {@link TileKernels#ROW_STRIDE}. */
+    float[] rows = EMPTY;
+    /** Packed panels [panel][k][PANEL]. */
+    private float[] packed = EMPTY;
+    /** Results [panel][row][PANEL]. */
+    float[] results = EMPTY;
+    /** The array in which the panels lie that were prepared last: {@link #packed}, or the weights themselves. */
+    float[] panels = EMPTY;
+    /** Where the first of them begins. */
+    int panelOffset;
+    /** Elements from one to the next. */
+    int panelStride;
+
+    /** Partial sums of dot products. */
+    final float[] lanes = new float[TileKernels.DOT_LANES];
+
+    private final float[][] buffers = {EMPTY, EMPTY, EMPTY, EMPTY};
+
+    static float[] grown(float[] array, int length) {
+        return array.length >= length ? array : new float[Math.max(length, (int) Math.min(2L * array.length, 1 << 28))];
+    }
+
+    /** Makes {@link #packed} the place of the panels, for {@code count} panels of {@code depth} rows. */
+    float[] packPanels(int count, int depth) {
+        packed = grown(packed, count * depth * TileKernels.PANEL);
+        panels = packed;
+        panelOffset = 0;
+        panelStride = depth * TileKernels.PANEL;
+        return packed;
+    }
+
+    /**
+     * A buffer for rows or tiles.
+     *
+     * @param index 0..3
+     * @param length least length
+     */
+    float[] buffer(int index, int length) {
+        buffers[index] = grown(buffers[index], length);
+        return buffers[index];
+    }
+
+    /** Those not in use, so that there are never more than threads at work. */
+    static final class Pool {
+        private final ArrayDeque<Scratch> free = new ArrayDeque<>();
+
+        synchronized Scratch take() {
+            Scratch scratch = free.poll();
+            return scratch == null ? new Scratch() : scratch;
+        }
+
+        synchronized void give(Scratch scratch) {
+            scratch.panels = EMPTY; // do not keep weights alive
+            free.push(scratch);
+        }
+    }
+}

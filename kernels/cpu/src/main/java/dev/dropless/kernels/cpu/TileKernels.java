@@ -1,0 +1,78 @@
+package dev.dropless.kernels.cpu;
+
+/**
+ * The inner loops of one tier. Everything above them (packing, tiles, threads) is shared by all tiers.
+ *
+ * <p>All tiers compute the same sequence of roundings, so their results are equal bit for bit: an element of a product is one chain of fused
+ * multiply-adds in ascending k that starts from the value already in c, and the elementwise functions are those of {@link FloatMath} operation by
+ * operation. Only the payload of a NaN may differ.
+ *
+ * <p>Instances are stateless and safe for use by several threads. Arguments are not checked beyond what arrays check.
+ */
+interface TileKernels {
+
+    /** Columns of a packed panel, in memory [k][PANEL], and the row stride of a tile of results. */
+    int PANEL = 32;
+
+    /** Largest k extent of a packed block of rows. */
+    int DEPTH = 1024;
+
+    /**
+     * Row stride of a packed block of rows. A constant turns every row access of a kernel into one base register and a displacement; the 16 beyond
+     * {@link #DEPTH} keep rows off the same cache sets.
+     */
+    int ROW_STRIDE = DEPTH + 16;
+
+    /** Independent partial sums of {@link #dot}: element i goes to sum i mod DOT_LANES. */
+    int DOT_LANES = 32;
+
+    /** The tier these kernels belong to. */
+    CpuTier tier();
+
+    /** Instruction set or vector width, for people. */
+    String description();
+
+    /** Largest number of rows of {@link #multiply}. */
+    int maxRows();
+
+    /**
+     * c[i][j] += sum over k of a[i][k] b[k][j] for one panel.
+     *
+     * @param rows rows of a and c, 1..maxRows
+     * @param depth terms, 0..DEPTH
+     * @param a block of rows with stride ROW_STRIDE
+     * @param aOffset element (0, 0) of a
+     * @param b panel [depth][PANEL]
+     * @param bOffset element (0, 0) of b
+     * @param c tile [rows][PANEL]
+     * @param cOffset element (0, 0) of c
+     */
+    void multiply(int rows, int depth, float[] a, int aOffset, float[] b, int bOffset, float[] c, int cOffset);
+
+    /** y[i] = fma(alpha, x[i], y[i]). */
+    void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset);
+
+    /** x[i] *= alpha. */
+    void scale(int n, float alpha, float[] x, int xOffset);
+
+    /**
+     * Sum of x[i] y[i]: {@link #DOT_LANES} chains of fused multiply-adds, then {@link FloatMath#sumLanes}.
+     *
+     * @param lanes scratch of DOT_LANES elements
+     */
+    float dot(int n, float[] x, int xOffset, float[] y, int yOffset, float[] lanes);
+
+    /** h[i] = f(min(a[i], gateMax)). */
+    void activate(FloatActivation activation, int n, float[] a, int aOffset, float[] h, int hOffset);
+
+    /** h[i] = f(min(a[i], gateMax)) * (clamp(b[i]) + upOffset). */
+    void activateGated(
+            FloatActivation activation, int n, float[] a, int aOffset, float[] b, int bOffset, float[] h, int hOffset);
+
+    /** a[i] becomes g[i] times the derivative of {@link #activate} by a[i]. */
+    void differentiate(FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset);
+
+    /** a[i] and b[i] become g[i] times the derivatives of {@link #activateGated} by a[i] and by b[i]. */
+    void differentiateGated(
+            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset);
+}

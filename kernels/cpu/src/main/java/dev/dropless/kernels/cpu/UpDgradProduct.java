@@ -1,0 +1,29 @@
+package dev.dropless.kernels.cpu;
+
+import dev.dropless.blocksparse.Matrix;
+import dev.dropless.topology.Topology;
+
+/** dRows = dPre W^T, where k runs over packed columns: gate and up in turn. */
+final class UpDgradProduct extends RowProduct {
+
+    private final Matrix dPre;
+    private final Matrix dRows;
+
+    UpDgradProduct(TileKernels kernels, Topology topology, Matrix dPre, CpuExpertWeights experts, Matrix dRows) {
+        super(kernels, topology, experts.up(), true);
+        this.dPre = dPre;
+        this.dRows = dRows;
+    }
+
+    @Override
+    void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
+        weights.readColumns(dPre, row, k, depth, target, offset, scratch.buffer(0, depth));
+    }
+
+    @Override
+    void end(int expert, int row, int rows, int panel, float[] tile, int offset, Scratch scratch) {
+        int h = panel * TileKernels.PANEL;
+        int count = Math.min(TileKernels.PANEL, weights.inputs() - h);
+        writeTile(tile, offset, TileKernels.PANEL, count, dRows, topology.offset(expert) + row, rows, h);
+    }
+}

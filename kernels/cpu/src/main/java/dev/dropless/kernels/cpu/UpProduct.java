@@ -1,0 +1,80 @@
+package dev.dropless.kernels.cpu;
+
+import dev.dropless.blocksparse.ExpertShape;
+import dev.dropless.blocksparse.Matrix;
+import dev.dropless.blocksparse.WeightPart;
+import dev.dropless.topology.Topology;
+import org.jspecify.annotations.Nullable;
+
+/** pre = v x W + b and hidden = activation(pre): tokens are gathered by the copy of rows, the activation runs on the finished tile. */
+final class UpProduct extends RowProduct {
+
+    private final Matrix x;
+    private final SlotWeights inputWeights;
+    private final CpuExpertWeights experts;
+    private final FloatActivation activation;
+    private final @Nullable Matrix pre;
+    private final Matrix hidden;
+
+    UpProduct(
+            TileKernels kernels,
+            Topology topology,
+            Matrix x,
+            SlotWeights inputWeights,
+            CpuExpertWeights experts,
+            FloatActivation activation,
+            @Nullable Matrix pre,
+            Matrix hidden) {
+        super(kernels, topology, experts.up(), false);
+        this.x = x;
+        this.inputWeights = inputWeights;
+        this.experts = experts;
+        this.activation = activation;
+        this.pre = pre;
+        this.hidden = hidden;
+    }
+
+    @Override
+    void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
+        Rows.read(x, topology.tokenOfRow(row), k, depth, target, offset);
+        if (!inputWeights.absent()) {
+            kernels.scale(depth, inputWeights.ofRow(row), target, offset);
+        }
+    }
+
+    @Override
+    void end(int expert, int row, int rows, int panel, float[] tile, int offset, Scratch scratch) {
+        ExpertShape shape = experts.shape();
+        int lane = weights.lane();
+        int f = panel * lane;
+        int count = Math.min(lane, shape.ffnHiddenSize() - f);
+        int first = topology.offset(expert) + row;
+        int bias = expert * shape.ffnHiddenSize() + f;
+        float[] gate = part(0, rows, tile, offset, scratch);
+        addBias(experts.bias(WeightPart.GATE_BIAS), bias, count, rows, lane, gate, 0, scratch);
+        if (pre != null) {
+            writeTile(gate, 0, lane, count, pre, first, rows, f);
+        }
+        if (shape.gated()) {
+            float[] up = part(1, rows, tile, offset, scratch);
+            addBias(experts.bias(WeightPart.UP_BIAS), bias, count, rows, lane, up, 0, scratch);
+            if (pre != null) {
+                writeTile(up, 0, lane, count, pre, first, rows, shape.ffnHiddenSize() + f);
+            }
+            kernels.activateGated(activation, rows * lane, gate, 0, up, 0, gate, 0);
+        } else {
+            kernels.activate(activation, rows * lane, gate, 0, gate, 0);
+        }
+        writeTile(gate, 0, lane, count, hidden, first, rows, f);
+    }
+
+    /** The columns of one part, side by side. */
+    private float[] part(int part, int rows, float[] tile, int offset, Scratch scratch) {
+        int lane = weights.lane();
+        float[] values = scratch.buffer(part, rows * lane);
+        for (int i = 0; i < rows; i++) {
+            System.arraycopy(tile, offset + i * TileKernels.PANEL + part * lane, values, i * lane, lane);
+        }
+        return values;
+    }
+}

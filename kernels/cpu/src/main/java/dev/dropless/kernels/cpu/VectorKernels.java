@@ -1,0 +1,131 @@
+package dev.dropless.kernels.cpu;
+
+import java.util.Arrays;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
+
+/** The Vector API tier. Loaded only where the module jdk.incubator.vector is resolved. */
+final class VectorKernels implements TileKernels {
+
+    private static final VectorSpecies<Float> FLOATS = VectorMath.FLOATS;
+    private static final int LANES = FLOATS.length();
+    private static final ScalarKernels TAIL = new ScalarKernels();
+    /**
+     * The compiler hoists the broadcasts of a row group to the top of the loop body, so of 32 registers 10 must stay free, of 16 six; beyond that
+     * accumulators are spilled inside the loop and speed halves. x86 has 32 vector registers only with AVX-512.
+     */
+    private static final int MAX_ROWS =
+            System.getProperty("os.arch").equals("amd64") && FLOATS.vectorBitSize() < 512 ? 4 : 10;
+
+    private final MicroKernel micro = MicroKernelGenerator.generate(FLOATS, MAX_ROWS);
+
+    @Override
+    public CpuTier tier() {
+        return CpuTier.VECTOR;
+    }
+
+    @Override
+    public String description() {
+        return "vector " + FLOATS.vectorBitSize() + " bit";
+    }
+
+    @Override
+    public int maxRows() {
+        return MAX_ROWS;
+    }
+
+    @Override
+    public void multiply(
+            int rows, int depth, float[] a, int aOffset, float[] b, int bOffset, float[] c, int cOffset) {
+        for (int j = 0; j < PANEL; j += 2 * LANES) {
+            micro.multiply(rows, depth, a, aOffset, b, bOffset + j, c, cOffset + j);
+        }
+    }
+
+    @Override
+    public void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset) {
+        int end = FLOATS.loopBound(n);
+        FloatVector factor = FloatVector.broadcast(FLOATS, alpha);
+        for (int i = 0; i < end; i += LANES) {
+            FloatVector sum = FloatVector.fromArray(FLOATS, y, yOffset + i);
+            factor.fma(FloatVector.fromArray(FLOATS, x, xOffset + i), sum).intoArray(y, yOffset + i);
+        }
+        TAIL.axpy(n - end, alpha, x, xOffset + end, y, yOffset + end);
+    }
+
+    @Override
+    public void scale(int n, float alpha, float[] x, int xOffset) {
+        int end = FLOATS.loopBound(n);
+        for (int i = 0; i < end; i += LANES) {
+            FloatVector.fromArray(FLOATS, x, xOffset + i).mul(alpha).intoArray(x, xOffset + i);
+        }
+        TAIL.scale(n - end, alpha, x, xOffset + end);
+    }
+
+    @Override
+    public float dot(int n, float[] x, int xOffset, float[] y, int yOffset, float[] lanes) {
+        Arrays.fill(lanes, 0, DOT_LANES, 0f);
+        int end = n - n % DOT_LANES;
+        for (int lane = 0; lane < DOT_LANES && end > 0; lane += LANES) {
+            FloatVector sum = FloatVector.zero(FLOATS);
+            for (int i = lane; i < end; i += DOT_LANES) {
+                FloatVector factor = FloatVector.fromArray(FLOATS, x, xOffset + i);
+                sum = factor.fma(FloatVector.fromArray(FLOATS, y, yOffset + i), sum);
+            }
+            sum.intoArray(lanes, lane);
+        }
+        ScalarKernels.addProducts(end, n, x, xOffset, y, yOffset, lanes);
+        return FloatMath.sumLanes(lanes);
+    }
+
+    @Override
+    public void activate(FloatActivation activation, int n, float[] a, int aOffset, float[] h, int hOffset) {
+        int end = FLOATS.loopBound(n);
+        for (int i = 0; i < end; i += LANES) {
+            VectorMath.hidden(activation, FloatVector.fromArray(FLOATS, a, aOffset + i))
+                    .intoArray(h, hOffset + i);
+        }
+        TAIL.activate(activation, n - end, a, aOffset + end, h, hOffset + end);
+    }
+
+    @Override
+    public void activateGated(
+            FloatActivation activation, int n, float[] a, int aOffset, float[] b, int bOffset, float[] h, int hOffset) {
+        int end = FLOATS.loopBound(n);
+        for (int i = 0; i < end; i += LANES) {
+            FloatVector up = VectorMath.up(activation, FloatVector.fromArray(FLOATS, b, bOffset + i));
+            VectorMath.hidden(activation, FloatVector.fromArray(FLOATS, a, aOffset + i))
+                    .mul(up)
+                    .intoArray(h, hOffset + i);
+        }
+        TAIL.activateGated(activation, n - end, a, aOffset + end, b, bOffset + end, h, hOffset + end);
+    }
+
+    @Override
+    public void differentiate(FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset) {
+        int end = FLOATS.loopBound(n);
+        for (int i = 0; i < end; i += LANES) {
+            FloatVector slope = VectorMath.dHidden(activation, FloatVector.fromArray(FLOATS, a, aOffset + i));
+            FloatVector.fromArray(FLOATS, g, gOffset + i).mul(slope).intoArray(a, aOffset + i);
+        }
+        TAIL.differentiate(activation, n - end, g, gOffset + end, a, aOffset + end);
+    }
+
+    @Override
+    public void differentiateGated(
+            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset) {
+        int end = FLOATS.loopBound(n);
+        for (int i = 0; i < end; i += LANES) {
+            FloatVector gate = FloatVector.fromArray(FLOATS, a, aOffset + i);
+            FloatVector up = FloatVector.fromArray(FLOATS, b, bOffset + i);
+            FloatVector gradient = FloatVector.fromArray(FLOATS, g, gOffset + i);
+            FloatVector slope = VectorMath.dHidden(activation, gate).mul(VectorMath.up(activation, up));
+            gradient.mul(slope).intoArray(a, aOffset + i);
+            FloatVector hidden = VectorMath.hidden(activation, gate)
+                    .blend(0f, up.abs().compare(VectorOperators.GT, activation.upLimit()));
+            gradient.mul(hidden).intoArray(b, bOffset + i);
+        }
+        TAIL.differentiateGated(activation, n - end, g, gOffset + end, a, aOffset + end, b, bOffset + end);
+    }
+}

@@ -1,0 +1,132 @@
+package dev.dropless.kernels.cpu;
+
+import java.util.Arrays;
+
+/**
+ * The tasks of a {@link Product}: rectangles of rows and panels, largest first. Rows are cut evenly to the height of a packed block; columns are cut further
+ * only as far as it takes to keep all threads busy to the end, since every cut packs the rows once more.
+ */
+final class WorkList {
+
+    /** Panels of one task at most: bounds the memory for results that wait for the next slab. */
+    private static final int MAX_PANELS = 64;
+    /** Tasks per thread that are enough for an even end. */
+    private static final int TASKS_PER_THREAD = 8;
+    /** Smallest task worth handing to another thread, in multiply-adds of one row: tens of microseconds. */
+    private static final double MIN_COST = 1 << 21;
+    /** Reading a panel costs as much as computing this many rows with it. */
+    private static final int READ_COST = 12;
+
+    private final int[] groups;
+    private final int[] firstRows;
+    private final int[] heights;
+    private final int[] firstPanels;
+    private final int[] widths;
+    private final int[] order;
+
+    private WorkList(int size) {
+        groups = new int[size];
+        firstRows = new int[size];
+        heights = new int[size];
+        firstPanels = new int[size];
+        widths = new int[size];
+        order = new int[size];
+    }
+
+    static WorkList of(Product product, int threads) {
+        double total = 0;
+        for (int g = 0; g < product.groups(); g++) {
+            total += tiles(product, g) * cost(product, g, height(product, g), product.panels(g));
+        }
+        double target = Math.max(MIN_COST, total / (threads * TASKS_PER_THREAD));
+        int size = 0;
+        for (int g = 0; g < product.groups(); g++) {
+            size = Math.addExact(size, Math.multiplyExact(tiles(product, g), cuts(product, g, target)));
+        }
+        WorkList list = new WorkList(size);
+        list.fill(product, target);
+        return list;
+    }
+
+    private static int tiles(Product product, int group) {
+        return Math.ceilDiv(product.rows(group), ProductRunner.MAX_ROWS);
+    }
+
+    private static int height(Product product, int group) {
+        return Math.ceilDiv(product.rows(group), Math.max(1, tiles(product, group)));
+    }
+
+    private static int cuts(Product product, int group, double target) {
+        int panels = product.panels(group);
+        double wanted = cost(product, group, height(product, group), panels) / target;
+        return Math.max((int) Math.min(Math.ceil(wanted), panels), Math.ceilDiv(panels, MAX_PANELS));
+    }
+
+    private static double cost(Product product, int group, int rows, int panels) {
+        return (double) (rows + READ_COST) * panels * TileKernels.PANEL * Math.max(1, product.depth(group));
+    }
+
+    private void fill(Product product, double target) {
+        int next = 0;
+        double[] costs = new double[order.length];
+        double most = 0;
+        for (int g = 0; g < product.groups(); g++) {
+            int tiles = tiles(product, g);
+            int cuts = cuts(product, g, target);
+            for (int tile = 0; tile < tiles; tile++) {
+                for (int cut = 0; cut < cuts; cut++) {
+                    groups[next] = g;
+                    firstRows[next] = part(product.rows(g), tile, tiles);
+                    heights[next] = part(product.rows(g), tile + 1, tiles) - firstRows[next];
+                    firstPanels[next] = part(product.panels(g), cut, cuts);
+                    widths[next] = part(product.panels(g), cut + 1, cuts) - firstPanels[next];
+                    costs[next] = cost(product, g, heights[next], widths[next]);
+                    most = Math.max(most, costs[next]);
+                    next++;
+                }
+            }
+        }
+        sort(costs, most);
+    }
+
+    /** Largest first; tasks of about the same cost stay neighbours, since they share operands. */
+    private void sort(double[] costs, double most) {
+        long[] keys = new long[costs.length];
+        for (int i = 0; i < keys.length; i++) {
+            long rank = Math.round((1 - costs[i] / most) * (1 << 10));
+            keys[i] = rank << 32 | i;
+        }
+        Arrays.sort(keys);
+        for (int i = 0; i < keys.length; i++) {
+            order[i] = (int) keys[i];
+        }
+    }
+
+    private static int part(int size, int part, int parts) {
+        return (int) ((long) size * part / parts);
+    }
+
+    int size() {
+        return order.length;
+    }
+
+    int group(int task) {
+        return groups[order[task]];
+    }
+
+    int row(int task) {
+        return firstRows[order[task]];
+    }
+
+    int rows(int task) {
+        return heights[order[task]];
+    }
+
+    int panel(int task) {
+        return firstPanels[order[task]];
+    }
+
+    int panels(int task) {
+        return widths[order[task]];
+    }
+}
