@@ -1,0 +1,26 @@
+package dev.dropless.cli;
+
+/** What the user gave cannot be used. The message is one line: what, where, expected, found. */
+public final class BadInput extends RuntimeException {
+
+    private static final long serialVersionUID = 1;
+
+    /**
+     * Creates the exception.
+     *
+     * @param message one line
+     */
+    public BadInput(String message) {
+        super(message);
+    }
+
+    /**
+     * Creates the exception with its cause, which {@code -v} shows.
+     *
+     * @param message one line
+     * @param cause what failed
+     */
+    public BadInput(String message, Throwable cause) {
+        super(message, cause);
+    }
+}
