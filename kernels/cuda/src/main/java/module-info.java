@@ -9,5 +9,6 @@ module dev.dropless.kernels.cuda {
     exports dev.dropless.kernels.cuda;
 
     provides dev.dropless.blocksparse.spi.KernelBackend with
-            dev.dropless.kernels.cuda.CudaBackend;
+            dev.dropless.kernels.cuda.CudaBackend,
+            dev.dropless.kernels.cuda.CusparseBackend;
 }

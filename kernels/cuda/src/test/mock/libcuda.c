@@ -262,6 +262,24 @@ CUresult cuMemcpy2DAsync_v2(const struct Copy2D *c, CUhandle s) {
     note("copy2d %zux%zu", c->width, c->height);
     return SUCCESS;
 }
+struct Copy3D {
+    size_t src_x, src_y, src_z, src_lod; int src_type; const void *src_host; CUdeviceptr src_device; void *src_array, *reserved0;
+    size_t src_pitch, src_height, dst_x, dst_y, dst_z, dst_lod; int dst_type; void *dst_host; CUdeviceptr dst_device;
+    void *dst_array, *reserved1; size_t dst_pitch, dst_height, width, height, depth;
+};
+CUresult cuMemcpy3DAsync_v2(const struct Copy3D *c, CUhandle s) {
+    (void)s;
+    if (c->src_type != 2 || c->dst_type != 2) return INVALID_VALUE;
+    for (size_t z = 0; z < c->depth; z++) {
+        for (size_t y = 0; y < c->height; y++) {
+            const char *from = (const char *)(uintptr_t)c->src_device + ((c->src_z + z) * c->src_height + c->src_y + y) * c->src_pitch + c->src_x;
+            char *to = (char *)(uintptr_t)c->dst_device + ((c->dst_z + z) * c->dst_height + c->dst_y + y) * c->dst_pitch + c->dst_x;
+            memcpy(to, from, c->width);
+        }
+    }
+    note("copy3d %zux%zux%zu", c->width, c->height, c->depth);
+    return SUCCESS;
+}
 CUresult cuMemsetD8Async(CUdeviceptr d, unsigned char v, size_t n, CUhandle s) { (void)s; memset((void *)(uintptr_t)d, v, n); return SUCCESS; }
 
 CUresult cuStreamCreate(CUhandle *s, unsigned flags) { ENTER(cuStreamCreate); *s = make("stream", ""); note("stream flags %u", flags); return SUCCESS; }

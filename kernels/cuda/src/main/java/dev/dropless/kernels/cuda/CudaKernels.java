@@ -4,7 +4,6 @@ import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.spi.BackendOptions;
 import dev.dropless.blocksparse.spi.BlockSparseKernels;
 import dev.dropless.blocksparse.spi.ExpertKernels;
-import dev.dropless.blocksparse.spi.KernelMemory;
 import dev.dropless.blocksparse.spi.Kernels;
 import dev.dropless.topology.TaskRunner;
 
@@ -14,6 +13,7 @@ final class CudaKernels implements Kernels {
     private final DeviceContext context;
     private final DeviceStream stream;
     private final KernelImages images;
+    private final Launcher launcher;
     private final CudaMemory memory;
     private final CudaBlockSparseKernels blockSparse;
     private final CudaExpertKernels experts;
@@ -24,7 +24,7 @@ final class CudaKernels implements Kernels {
         this.context = context;
         this.stream = new DeviceStream(context);
         this.images = new KernelImages(context);
-        Launcher launcher = new Launcher(context, stream, images);
+        this.launcher = new Launcher(context, stream, images);
         this.memory = new CudaMemory(context, stream, launcher);
         this.blockSparse = new CudaBlockSparseKernels(memory, launcher);
         this.experts = new CudaExpertKernels(memory, launcher);
@@ -75,7 +75,7 @@ final class CudaKernels implements Kernels {
     }
 
     @Override
-    public KernelMemory memory() {
+    public CudaMemory memory() {
         return memory;
     }
 
@@ -87,6 +87,11 @@ final class CudaKernels implements Kernels {
     /** The device. */
     DeviceContext context() {
         return context;
+    }
+
+    /** What starts kernels. */
+    Launcher launcher() {
+        return launcher;
     }
 
     /** Where all work is queued. */

@@ -70,6 +70,16 @@ final class DevicePattern implements AutoCloseable {
         memory.upload(all, base);
     }
 
+    /** Address of the first block of each block row. */
+    long firstBlock() {
+        return addresses[3];
+    }
+
+    /** Address of the block column of each block. */
+    long columnOf() {
+        return addresses[5];
+    }
+
     /** Appends a pattern to a kernel's arguments; null pointers for none. */
     static void write(@Nullable DevicePattern pattern, KernelArguments words) {
         for (int i = 0; i < ARRAYS; i++) {

@@ -66,6 +66,7 @@ record DriverProbe(@Nullable String cause, int driverVersion, List<Device> devic
             "cuMemcpyDtoHAsync_v2",
             "cuMemcpyDtoDAsync_v2",
             "cuMemcpy2DAsync_v2",
+            "cuMemcpy3DAsync_v2",
             "cuMemsetD8Async",
             "cuStreamCreate",
             "cuStreamDestroy_v2",

@@ -20,13 +20,13 @@ final class Launcher {
     /** Rows and columns of a tile of any product. */
     static final int TILE = 128;
 
-    /** Dynamic shared memory of a tile kernel: four stages of operands, or the tile's sums. */
-    private static final int SHARED_F32 = 68_096;
+    /** Dynamic shared memory of a tile kernel: four stages of operands, or the tile's sums; and which tile it is. */
+    static final int SHARED_F32 = 68_224;
 
-    private static final int SHARED_16_BIT = 67_584;
+    static final int SHARED_16_BIT = 67_712;
 
     /** Dynamic shared memory of bias_grad: 8 x 32 sums. */
-    private static final int SHARED_BIAS = 1024;
+    static final int SHARED_BIAS = 1024;
 
     private final DeviceContext context;
     private final DeviceStream stream;

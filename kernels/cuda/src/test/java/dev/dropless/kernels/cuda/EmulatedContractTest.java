@@ -1,0 +1,59 @@
+package dev.dropless.kernels.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.dropless.blocksparse.spi.BackendOptions;
+import dev.dropless.blocksparse.spi.Kernels;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** The contract with the mock driver, and the kernels' own source run thread by thread on the CPU: host side and kernels together, without a device. */
+class EmulatedContractTest extends CudaContract {
+
+    private static MockDriver driver;
+    private static SymbolLookup kernels;
+
+    @BeforeAll
+    static void load() {
+        driver = MockDriver.load();
+        Path emulated = MockDriver.compile(
+                "g++",
+                List.of("-std=c++17", "-DDROPLESS_EMULATOR", "-I../../main/cuda", "-I../cuda"),
+                "emulated.cpp",
+                "libemulated.so");
+        kernels = SymbolLookup.libraryLookup(emulated, Arena.global());
+        driver.executeWith(kernels.find("emulated_launch").orElseThrow());
+    }
+
+    @Test
+    void launchesGiveTheSharedMemoryThatKernelsNeed() throws Throwable {
+        MethodHandle bytes = Linker.nativeLinker()
+                .downcallHandle(
+                        kernels.find("emulated_shared_bytes").orElseThrow(),
+                        FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.JAVA_INT));
+        assertThat((long) bytes.invokeExact(0)).isEqualTo(Launcher.SHARED_F32);
+        assertThat((long) bytes.invokeExact(1)).isEqualTo(Launcher.SHARED_16_BIT);
+        assertThat((long) bytes.invokeExact(2)).isEqualTo(Launcher.SHARED_16_BIT);
+        assertThat((long) bytes.invokeExact(3)).isEqualTo(Launcher.SHARED_BIAS);
+    }
+
+    @AfterAll
+    static void nothingIsLeft() {
+        assertThat(driver.openHandles()).isZero();
+        assertThat(driver.openBytes()).isZero();
+    }
+
+    @Override
+    Kernels openKernels(int threads) {
+        return CudaKernels.open(driver.availability(), CudaBackend.NAME, BackendOptions.threads(threads));
+    }
+}
