@@ -3,12 +3,14 @@ package dev.dropless.blocksparse;
 /**
  * The non-linear part of an expert, every constant explicit.
  *
- * <p>With a the gate pre-activation (the only one, where the expert is not gated) and b the up pre-activation, an expert's hidden value is
+ * <p>With a the gate pre-activation (the only one, where the expert is not gated) and b the up pre-activation, an
+ * expert's hidden value is
  * <pre>
  *   plain:  h = f(min(a, gateMax))
  *   gated:  h = f(min(a, gateMax)) * (clamp(b, -upLimit, upLimit) + upOffset)
  * </pre>
- * Values outside a limit have gradient zero. Families differ in these constants: GPT-OSS has {@code f = SILU, alpha = 1.702, gateMax = 7, upLimit = 7,
+ * Values outside a limit have gradient zero. Families differ in these constants: GPT-OSS has {@code f = SILU, alpha =
+ * 1.702, gateMax = 7, upLimit = 7,
  * upOffset = 1}.
  *
  * @param function f
@@ -38,7 +40,8 @@ public record Activation(Function function, double alpha, double gateMax, double
     /**
      * Checks the constants.
      *
-     * @throws IllegalArgumentException if a constant is NaN or a limit is not positive, or alpha is given for a function without it
+     * @throws IllegalArgumentException if a constant is NaN or a limit is not positive, or alpha is given for a
+     * function without it
      */
     public Activation {
         if (Double.isNaN(alpha) || Double.isInfinite(alpha) || (function != Function.SILU && alpha != 1)) {

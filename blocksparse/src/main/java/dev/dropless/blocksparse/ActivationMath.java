@@ -1,7 +1,8 @@
 package dev.dropless.blocksparse;
 
 /**
- * Activations and their derivatives for single values, in double precision. The reference computes with it, and so may any back end where speed does
+ * Activations and their derivatives for single values, in double precision. The reference computes with it, and so may
+ * any back end where speed does
  * not matter. With f the function, a the gate and b the up pre-activation:
  * <pre>
  *   plain:  h = f(min(a, gateMax))
@@ -21,7 +22,10 @@ public final class ActivationMath {
     private static final double SERIES_LIMIT = 0.5;
     /** Step of the trapezoidal rule for erfc; its error is of order exp(-(pi/STEP)^2) = 7e-18. */
     private static final double STEP = 0.5;
-    /** From here on the residue of the pole at +-ix is below the last bit of erfc, and beyond pi/STEP the path no longer crosses it. */
+    /**
+     * From here on the residue of the pole at +-ix is below the last bit of erfc, and beyond pi/STEP the path no longer
+     * crosses it.
+     */
     private static final double POLE_LIMIT = 6;
 
     private ActivationMath() {}
@@ -94,7 +98,8 @@ public final class ActivationMath {
             case RELU -> Math.max(a, 0);
             case RELU_SQUARED -> Math.max(a, 0) * Math.max(a, 0);
             case SILU -> a * sigmoid(activation.alpha() * a);
-            case GELU_TANH -> a * sigmoid(2 * geluInner(a)); // 1 + tanh u = 2 sigmoid(2u), which does not cancel for u << 0
+            case GELU_TANH ->
+                a * sigmoid(2 * geluInner(a)); // 1 + tanh u = 2 sigmoid(2u), which does not cancel for u << 0
             case GELU_ERF -> a * normalCdf(a);
         };
     }
@@ -179,11 +184,14 @@ public final class ActivationMath {
     }
 
     /**
-     * erfc(x) for x >= 0.5 from the integral pi/x exp(x^2) erfc(x) = integral of exp(-t^2) / (t^2 + x^2) over the real line
-     * (DLMF 7.7.1), by the trapezoidal rule, whose error is the residue of the pole at ix and nothing else that a double can hold
+     * erfc(x) for x >= 0.5 from the integral pi/x exp(x^2) erfc(x) = integral of exp(-t^2) / (t^2 + x^2) over the real
+     * line
+     * (DLMF 7.7.1), by the trapezoidal rule, whose error is the residue of the pole at ix and nothing else that a
+     * double can hold
      * (Chiarella and Reichel, On the evaluation of integrals related to the error function, Math. Comp. 22, 1968):
      * <pre>
-     *   erfc(x) = STEP x/pi exp(-x^2) (1/x^2 + 2 sum over n >= 1 of exp(-(n STEP)^2) / ((n STEP)^2 + x^2)) - 2 / (exp(2 pi x / STEP) - 1)
+     *   erfc(x) = STEP x/pi exp(-x^2) (1/x^2 + 2 sum over n >= 1 of exp(-(n STEP)^2) / ((n STEP)^2 + x^2))
+     *             - 2 / (exp(2 pi x / STEP) - 1)
      * </pre>
      */
     private static double erfcPositive(double x) {

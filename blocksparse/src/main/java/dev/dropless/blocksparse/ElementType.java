@@ -64,12 +64,10 @@ public enum ElementType {
             ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     /** Unaligned little-endian float. */
-    public static final ValueLayout.OfFloat FLOAT =
-            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    public static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     /** Unaligned little-endian short: the bits of a 16-bit float. */
-    public static final ValueLayout.OfShort SHORT =
-            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    public static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final int bytes;
 
@@ -129,8 +127,10 @@ public enum ElementType {
     }
 
     /**
-     * Rounds to binary32 such that rounding the result to 16 bits equals rounding the double to 16 bits: an inexact result becomes the neighbour
-     * whose last bit is 1, which no 16-bit type takes for a tie (Boldo and Melquiond, Emulation of FMA and correctly rounded sums: proved algorithms
+     * Rounds to binary32 such that rounding the result to 16 bits equals rounding the double to 16 bits: an inexact
+     * result becomes the neighbour
+     * whose last bit is 1, which no 16-bit type takes for a tie (Boldo and Melquiond, Emulation of FMA and correctly
+     * rounded sums: proved algorithms
      * using rounding to odd, IEEE Transactions on Computers 57, 2008).
      */
     private static float toOdd(double value) {

@@ -4,10 +4,13 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A dense row-major matrix: a view of memory that its creator owns. Nothing is copied, and the view is valid as long as the memory is.
+ * A dense row-major matrix: a view of memory that its creator owns. Nothing is copied, and the view is valid as long as
+ * the memory is.
  *
- * <p>Element (i, j) lies {@code (offset + i * rowStride + j) * type.bytes()} bytes after the beginning of the segment. Heap arrays, native memory
- * and mapped files are equally good segments; a matrix in a device's memory holds the device address as a segment of size zero, so that touching it
+ * <p>Element (i, j) lies {@code (offset + i * rowStride + j) * type.bytes()} bytes after the beginning of the segment.
+ * Heap arrays, native memory
+ * and mapped files are equally good segments; a matrix in a device's memory holds the device address as a segment of
+ * size zero, so that touching it
  * from Java fails instead of crashing.
  *
  * @param segment the memory
@@ -33,12 +36,14 @@ public record Matrix(
     /**
      * Checks that the matrix lies inside its segment.
      *
-     * @throws IllegalArgumentException if a size is negative, rows overlap, or the last element lies outside the segment
+     * @throws IllegalArgumentException if a size is negative, rows overlap, or the last element lies outside the
+     * segment
      */
     public Matrix {
         if (rows < 0 || columns < 0 || offset < 0) {
-            throw new IllegalArgumentException("matrix: expected offset, rows and columns of at least 0, found offset %d, %d x %d"
-                    .formatted(offset, rows, columns));
+            throw new IllegalArgumentException(
+                    "matrix: expected offset, rows and columns of at least 0, found offset %d, %d x %d"
+                            .formatted(offset, rows, columns));
         }
         if (rows > 1 && rowStride < columns) {
             throw new IllegalArgumentException(
@@ -48,8 +53,9 @@ public record Matrix(
             long capacity = segment.byteSize() / type.bytes();
             long end = lastElement(offset, rows, columns, rowStride);
             if (end < 0 || end > capacity) {
-                throw new IllegalArgumentException("segment: expected at least %s elements of %s for a %d x %d matrix, found %d"
-                        .formatted(end < 0 ? "2^63" : Long.toString(end), type, rows, columns, capacity));
+                throw new IllegalArgumentException(
+                        "segment: expected at least %s elements of %s for a %d x %d matrix, found %d"
+                                .formatted(end < 0 ? "2^63" : Long.toString(end), type, rows, columns, capacity));
             }
         }
     }
@@ -71,9 +77,15 @@ public record Matrix(
      * @param rows rows
      * @param columns columns; also the row stride
      * @return the matrix
+     * @throws IllegalArgumentException if a size is negative, or the number of bytes is 2^63 or more
      */
     public static Matrix allocate(Arena arena, ElementType type, long rows, long columns) {
-        long bytes = Math.multiplyExact(Math.multiplyExact(rows, columns), (long) type.bytes());
+        if (rows < 0 || columns < 0 || (columns > 0 && rows > Long.MAX_VALUE / type.bytes() / columns)) {
+            throw new IllegalArgumentException(
+                    "rows: expected rows and columns of at least 0, below 2^63 bytes in all, found %d x %d %s"
+                            .formatted(rows, columns, type));
+        }
+        long bytes = rows * columns * type.bytes();
         return new Matrix(arena.allocate(bytes, ALIGNMENT), type, 0, rows, columns, columns, MemorySpace.HOST);
     }
 
@@ -151,6 +163,54 @@ public record Matrix(
     }
 
     /**
+     * Reads a row.
+     *
+     * @param row row
+     * @param target receives the {@link #columns} elements, exact
+     */
+    public void getRow(long row, double[] target) {
+        int n = (int) columns;
+        long start = index(row, 0) * type.bytes();
+        switch (type) {
+            case F64 -> MemorySegment.copy(segment, ElementType.DOUBLE, start, target, 0, n);
+            case F32 -> {
+                for (int j = 0; j < n; j++) {
+                    target[j] = segment.get(ElementType.FLOAT, start + 4L * j);
+                }
+            }
+            case BF16, F16 -> {
+                for (int j = 0; j < n; j++) {
+                    target[j] = type.get(segment, start + 2L * j);
+                }
+            }
+        }
+    }
+
+    /**
+     * Writes a row, each element rounded to {@link #type}.
+     *
+     * @param row row
+     * @param source {@link #columns} elements
+     */
+    public void setRow(long row, double[] source) {
+        int n = (int) columns;
+        long start = index(row, 0) * type.bytes();
+        switch (type) {
+            case F64 -> MemorySegment.copy(source, 0, segment, ElementType.DOUBLE, start, n);
+            case F32 -> {
+                for (int j = 0; j < n; j++) {
+                    segment.set(ElementType.FLOAT, start + 4L * j, (float) source[j]);
+                }
+            }
+            case BF16, F16 -> {
+                for (int j = 0; j < n; j++) {
+                    type.set(segment, start + 2L * j, source[j]);
+                }
+            }
+        }
+    }
+
+    /**
      * A view of consecutive rows.
      *
      * @param first first row
@@ -197,15 +257,21 @@ public record Matrix(
     }
 
     /**
-     * Tells whether two matrices share an element, as far as that is certain: both are plain runs of memory, or rows of both are equally far apart.
+     * Tells whether two matrices share an element, as far as that is certain: both are plain runs of memory, or rows of
+     * both are equally far apart.
      *
      * @param other a matrix
-     * @return true if they share memory; false if not, or if that cannot be told from their shapes (different strides, read-only heap segments)
+     * @return true if they share memory; false if not, or if that cannot be told from their shapes (different strides,
+     * read-only heap segments)
      */
     public boolean overlaps(Matrix other) {
-        if (!space.equals(other.space) || !segment.heapBase().equals(other.segment.heapBase())
-                || isEmpty() || other.isEmpty() || segment.isReadOnly() && !segment.isNative()
-                || other.firstByte() >= endByte() || firstByte() >= other.endByte()) {
+        if (!space.equals(other.space)
+                || !segment.heapBase().equals(other.segment.heapBase())
+                || isEmpty()
+                || other.isEmpty()
+                || segment.isReadOnly() && !segment.isNative()
+                || other.firstByte() >= endByte()
+                || firstByte() >= other.endByte()) {
             return false;
         }
         if (isRun() && other.isRun()) {
@@ -217,7 +283,8 @@ public record Matrix(
         if ((other.rows > 1 && other.strideBytes() != stride) || width > stride || otherWidth > stride) {
             return false;
         }
-        // In rows of one stride, the other matrix begins `down` rows below and `right` bytes after this one, and may reach into the next row.
+        // In rows of one stride, the other matrix begins `down` rows below and `right` bytes after this one, and may
+        // reach into the next row.
         long down = Math.floorDiv(other.firstByte() - firstByte(), stride);
         long right = Math.floorMod(other.firstByte() - firstByte(), stride);
         boolean here = right < width && down < rows && down + other.rows > 0;
@@ -266,13 +333,14 @@ public record Matrix(
      */
     public void copyFrom(Matrix source) {
         if (source.rows != rows || source.columns != columns) {
-            throw new IllegalArgumentException("source: expected %d x %d, found %d x %d"
-                    .formatted(rows, columns, source.rows, source.columns));
+            throw new IllegalArgumentException(
+                    "source: expected %d x %d, found %d x %d".formatted(rows, columns, source.rows, source.columns));
         }
         for (long i = 0; i < rows; i++) {
             if (source.type == type) {
                 int bytes = type.bytes();
-                MemorySegment.copy(source.segment, source.index(i, 0) * bytes, segment, index(i, 0) * bytes, columns * bytes);
+                MemorySegment.copy(
+                        source.segment, source.index(i, 0) * bytes, segment, index(i, 0) * bytes, columns * bytes);
             } else {
                 for (long j = 0; j < columns; j++) {
                     set(i, j, source.get(i, j));

@@ -23,4 +23,15 @@ public final class BadInput extends RuntimeException {
     public BadInput(String message, Throwable cause) {
         super(message, cause);
     }
+
+    /**
+     * Turns a failure that the input caused into this.
+     *
+     * @param cause what failed; its message is one line
+     * @return the exception, to be thrown
+     */
+    public static BadInput because(Exception cause) {
+        String message = cause.getMessage();
+        return new BadInput(message == null ? cause.toString() : message, cause);
+    }
 }

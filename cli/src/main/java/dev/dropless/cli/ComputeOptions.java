@@ -15,10 +15,12 @@ final class ComputeOptions {
     static final String REFERENCE = "reference";
 
     @Option(names = "--backend", paramLabel = "NAME", description = "back end (default: the best available)")
-    @Nullable String backend;
+    @Nullable
+    String backend;
 
     @Option(names = "--threads", paramLabel = "N", description = "host threads (default: all processors)")
-    @Nullable Integer threads;
+    @Nullable
+    Integer threads;
 
     /** Opens the back end that was named, else the best available. */
     Kernels open() {
@@ -37,13 +39,14 @@ final class ComputeOptions {
             try {
                 return Backends.choose();
             } catch (IllegalStateException e) {
-                throw new BadInput(e.getMessage(), e);
+                throw BadInput.because(e);
             }
         }
         KernelBackend backend = Backends.byName(name);
         Availability availability = backend.availability();
         if (!availability.isAvailable()) {
-            throw new BadInput("backend %s: expected an available one, found: %s".formatted(name, availability.cause()));
+            throw new BadInput(
+                    "backend %s: expected an available one, found: %s".formatted(name, availability.cause()));
         }
         return backend;
     }

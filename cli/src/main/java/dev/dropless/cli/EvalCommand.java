@@ -35,14 +35,16 @@ final class EvalCommand implements Callable<Integer> {
     /** One case or a folder of them. */
     static final class Input {
         @Option(names = "--case", paramLabel = "FILE", description = "one case file; --out is a file", required = true)
-        @Nullable Path file;
+        @Nullable
+        Path file;
 
         @Option(
                 names = "--cases",
                 paramLabel = "DIR",
                 description = "every case file under this folder; --out is a folder",
                 required = true)
-        @Nullable Path folder;
+        @Nullable
+        Path folder;
     }
 
     @Spec
@@ -66,7 +68,9 @@ final class EvalCommand implements Callable<Integer> {
             description = "how experts are computed: sparse, fused or padded; default ${DEFAULT-VALUE}")
     private EvalPath path = EvalPath.FUSED;
 
-    @Option(names = "--check", description = "compare with the stored results; exit status 1 if one is beyond its limit")
+    @Option(
+            names = "--check",
+            description = "compare with the stored results; exit status 1 if one is beyond its limit")
     private boolean check;
 
     @Mixin
@@ -118,13 +122,26 @@ final class EvalCommand implements Callable<Integer> {
                         skipped++;
                         print("skipped  %s: %s", relative, unsupported.get());
                     } else {
-                        evaluate(evaluator, opened, relative.toString(), out == null ? null : out.resolve(relative));
+                        evaluate(evaluator, opened, relative.toString(), target(relative));
                     }
                 }
                 progress.step();
             }
         }
         print("%d evaluated, %d failed, %d skipped", evaluated, failed, skipped);
+    }
+
+    /** Where a case's results go, with the same path under --out; its folder exists then. */
+    private @Nullable Path target(Path relative) {
+        if (out == null) {
+            return null;
+        }
+        Path target = out.resolve(relative);
+        Path parent = target.toAbsolutePath().getParent();
+        if (parent != null) {
+            OutputFiles.createFolder(parent);
+        }
+        return target;
     }
 
     private static List<Path> list(Path folder) throws IOException {
@@ -138,7 +155,8 @@ final class EvalCommand implements Callable<Integer> {
                     .sorted()
                     .toList();
             if (files.isEmpty()) {
-                throw new BadInput("--cases: expected a folder with %s files, found none in %s".formatted(SUFFIX, folder));
+                throw new BadInput(
+                        "--cases: expected a folder with %s files, found none in %s".formatted(SUFFIX, folder));
             }
             return files;
         }
@@ -148,10 +166,6 @@ final class EvalCommand implements Callable<Integer> {
             throws IOException {
         CaseResults results = evaluator.evaluate(file);
         if (target != null) {
-            Path parent = target.toAbsolutePath().getParent();
-            if (parent != null) {
-                Files.createDirectories(parent);
-            }
             results.write(file, evaluator.metadata(file), target);
         }
         evaluated++;

@@ -20,7 +20,8 @@ import picocli.CommandLine.Spec;
 /** Says what this program runs on, and what it would compute with. */
 @Command(
         name = "info",
-        description = "Shows JDK, processor, back ends with their availability, and two measured limits of the machine.",
+        description =
+                "Shows JDK, processor, back ends with their availability, and two measured limits of the machine.",
         mixinStandardHelpOptions = true)
 final class InfoCommand implements Callable<Integer> {
 

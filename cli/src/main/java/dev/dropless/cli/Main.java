@@ -20,9 +20,12 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         versionProvider = Version.class,
         subcommands = {
+            DemoCommand.class,
             InfoCommand.class,
             EvalCommand.class,
             TopologyCommand.class,
+            RunCommand.class,
+            CompareCommand.class,
         },
         exitCodeListHeading = "%nExit status:%n",
         exitCodeList = {"0:done", "1:a comparison failed", "2:bad input", "70:a bug of dropless"})
@@ -74,15 +77,17 @@ public final class Main implements Callable<Integer> {
 
     private static int usageError(ParameterException e, String[] args) {
         CommandLine command = e.getCommandLine();
-        complain(command, "%s (%s --help lists what there is)"
-                .formatted(e.getMessage(), command.getCommandSpec().qualifiedName()));
+        complain(
+                command,
+                "%s (%s --help lists what there is)"
+                        .formatted(
+                                describe(e).replaceFirst("^Error: ", ""),
+                                command.getCommandSpec().qualifiedName()));
         return BAD_INPUT;
     }
 
     private static int failure(Exception e, CommandLine command, ParseResult parsed) {
-        boolean bad = e instanceof BadInput
-                || e instanceof IOException
-                || e instanceof IllegalArgumentException;
+        boolean bad = e instanceof BadInput || e instanceof IOException || e instanceof IllegalArgumentException;
         complain(command, bad ? describe(e) : "unexpected " + e);
         Main main = command.getCommandSpec().root().userObject() instanceof Main root ? root : null;
         if (main != null && main.verbose) {
@@ -96,9 +101,7 @@ public final class Main implements Callable<Integer> {
             return missing.getFile() + ": expected a file, found none";
         }
         String message = e.getMessage();
-        return message != null && (e instanceof BadInput || e instanceof IllegalArgumentException || !message.isBlank())
-                ? message
-                : e.toString();
+        return message == null || message.isBlank() ? e.toString() : message;
     }
 
     /** One line on standard error, whatever the message holds. */

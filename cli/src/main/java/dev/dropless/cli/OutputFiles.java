@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 
 /** Writes files that appear whole or not at all. */
 final class OutputFiles {
@@ -19,16 +20,17 @@ final class OutputFiles {
         if (folder == null || Files.isDirectory(absolute)) {
             throw new BadInput(target + ": expected a file to write, found a folder");
         }
-        Path temporary;
+        // Not Files.createTempFile: its files are readable by their owner alone.
+        Path temporary = folder.resolve(".%s.%d.part"
+                .formatted(absolute.getFileName(), ProcessHandle.current().pid()));
         try {
-            temporary = Files.createTempFile(folder, "." + absolute.getFileName(), ".part");
-        } catch (NoSuchFileException e) {
-            throw new BadInput(target + ": expected an existing folder to write into, found none", e);
-        } catch (IOException e) {
-            throw new BadInput("%s: expected a folder that can be written, found %s".formatted(target, e), e);
-        }
-        try {
-            Files.write(temporary, content);
+            try {
+                Files.write(temporary, content, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+            } catch (NoSuchFileException e) {
+                throw new BadInput(target + ": expected an existing folder to write into, found none", e);
+            } catch (IOException e) {
+                throw new BadInput("%s: expected a folder that can be written, found %s".formatted(target, e), e);
+            }
             move(temporary, absolute);
         } finally {
             Files.deleteIfExists(temporary);

@@ -1,5 +1,9 @@
 package dev.dropless.cli;
 
+import java.io.Console;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
@@ -15,11 +19,12 @@ final class Progress implements AutoCloseable {
     }
 
     static Progress of(String task, long steps) {
-        // Since JDK 22 a console exists without a terminal; standard error may be redirected on its own, which Java cannot see.
-        boolean terminal = System.console() != null
-                && System.console().isTerminal()
+        Console console = System.console();
+        boolean terminal = console != null
+                && console.isTerminal()
                 && System.getenv("TERM") != null
-                && !"dumb".equals(System.getenv("TERM"));
+                && !"dumb".equals(System.getenv("TERM"))
+                && errorIsTerminal();
         if (!terminal) {
             return new Progress(null);
         }
@@ -30,6 +35,20 @@ final class Progress implements AutoCloseable {
                 .setUpdateIntervalMillis(200)
                 .clearDisplayOnFinish()
                 .build());
+    }
+
+    /** Java sees standard input and output only; where the system shows what standard error is, it must be a terminal. */
+    private static boolean errorIsTerminal() {
+        Path error = Path.of("/proc/self/fd/2");
+        if (!Files.exists(error)) {
+            return true;
+        }
+        try {
+            return error.toRealPath().startsWith("/dev/pts")
+                    || error.toRealPath().startsWith("/dev/tty");
+        } catch (IOException e) {
+            return false;
+        }
     }
 
     void step() {

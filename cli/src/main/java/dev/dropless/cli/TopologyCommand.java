@@ -23,7 +23,8 @@ import picocli.CommandLine.Spec;
 /** Prints and draws a topology. */
 @Command(
         name = "topology",
-        description = "Prints the topology of a case file, or of synthetic routing, and draws its block-diagonal matrix.",
+        description =
+                "Prints the topology of a case file, or of synthetic routing, and draws its block-diagonal matrix.",
         mixinStandardHelpOptions = true)
 final class TopologyCommand implements Callable<Integer> {
 
@@ -62,7 +63,9 @@ final class TopologyCommand implements Callable<Integer> {
             description = "block sizes to count padding for; the first is drawn; default ${DEFAULT-VALUE}")
     private List<Integer> blockSizes = List.of();
 
-    @Option(names = "--arrays", description = "print the index arrays (BCSR), padded as MegaBlocks has them, for the first block size")
+    @Option(
+            names = "--arrays",
+            description = "print the index arrays (BCSR), padded as MegaBlocks has them, for the first block size")
     private boolean arrays;
 
     @Option(names = "--png", paramLabel = "FILE", description = "draw as PNG")
@@ -73,9 +76,8 @@ final class TopologyCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        Topology topology = file == null
-                ? Topology.of(routing.assign(tokens, experts, topK, seed), topK, experts)
-                : ofCase(file);
+        Topology topology =
+                file == null ? Topology.of(routing.assign(tokens, experts, topK, seed), topK, experts) : ofCase(file);
         print("%s", topology);
         print("tokens per expert  %s", Arrays.toString(topology.tokensPerExpert()));
         int[] offsets = new int[topology.numExperts() + 1];
@@ -91,7 +93,8 @@ final class TopologyCommand implements Callable<Integer> {
                     padded.rows() == 0 ? 0 : 100.0 * padded.paddingRows() / padded.rows());
         }
         if (arrays) {
-            arrays(MoeBlockPattern.padded(topology, blockSizes.getFirst(), ffnHiddenSize).arrays());
+            arrays(MoeBlockPattern.padded(topology, blockSizes.getFirst(), ffnHiddenSize)
+                    .arrays());
         }
         draw(topology);
         return Main.DONE;

@@ -141,7 +141,8 @@ final class DroplessExecution implements ExpertExecution {
             Matrix dRows = newRows(scratch);
             experts.upDgrad(plan, dPre, weights, dRows);
             if (dX == null) {
-                dX = scratch.allocate(kernels.accumulation(), in.x().rows(), in.x().columns());
+                dX = scratch.allocate(
+                        kernels.accumulation(), in.x().rows(), in.x().columns());
             }
             Matrix x = out.dInputWeights() == null ? null : in.x();
             boolean accumulate = out.dX() != null && out.accumulate();

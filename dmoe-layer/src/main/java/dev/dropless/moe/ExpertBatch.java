@@ -44,7 +44,10 @@ public interface ExpertBatch extends AutoCloseable {
      * @param inputWeights v, [T, k], or null for all ones
      * @param combineWeights w, [T, k], or null for all ones
      */
-    record Inputs(Matrix x, @Nullable Matrix inputWeights, @Nullable Matrix combineWeights) {}
+    record Inputs(
+            Matrix x,
+            @Nullable Matrix inputWeights,
+            @Nullable Matrix combineWeights) {}
 
     /**
      * What backward computes: whatever is not null.

@@ -26,12 +26,12 @@ public record ForwardOptions(int batch, int @Nullable [] tokenIds, boolean train
     }
 
     /**
-     * Options of evaluation: one sequence, no token ids.
+     * Options of evaluation: one sequence, no token ids, no random numbers.
      *
      * @return the options
      */
     public static ForwardOptions evaluation() {
-        return new ForwardOptions(1, null, false, RouterNoise.seeded(0));
+        return new ForwardOptions(1, null, false, RouterNoise.none());
     }
 
     /**

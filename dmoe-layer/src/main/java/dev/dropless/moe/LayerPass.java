@@ -1,6 +1,5 @@
 package dev.dropless.moe;
 
-import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.Transpose;
 import dev.dropless.blocksparse.spi.BlockSparseKernels;
@@ -123,7 +122,8 @@ final class LayerPass implements AutoCloseable {
         try (KernelMemory.Scope scratch = memory.open()) {
             Matrix seen = layerInput(scratch);
             boolean several = sharedPart != null || config.outputBias() || config.identityExperts() > 0;
-            Matrix sum = several ? wide(y, scratch) : y;
+            boolean staged = several && isNarrow(y);
+            Matrix sum = staged ? standIn(y, scratch) : y;
             routedPart.forward(seen, sum, scratch);
             if (sharedPart != null) {
                 sharedPart.forward(seen, sum, scratch);
@@ -132,7 +132,7 @@ final class LayerPass implements AutoCloseable {
             if (bias != null) {
                 products.gemm(ones(scratch), Transpose.N, bias, Transpose.N, sum, true);
             }
-            if (sum != y) {
+            if (staged) {
                 memory.copy(sum, y);
             }
         }
@@ -141,7 +141,8 @@ final class LayerPass implements AutoCloseable {
     void backward(Matrix dY, @Nullable Matrix dX, @Nullable MoeGradients gradients, List<LossValue> losses) {
         try (KernelMemory.Scope scratch = memory.open()) {
             Matrix seen = layerInput(scratch);
-            Matrix sum = dX == null ? null : wide(dX, scratch);
+            boolean staged = dX != null && isNarrow(dX);
+            Matrix sum = dX != null && staged ? standIn(dX, scratch) : dX;
             if (trainable.contains(Trainable.OUTPUT_BIAS) && gradients != null && gradients.outputBias() != null) {
                 products.gemm(ones(scratch), Transpose.T, dY, Transpose.N, gradients.outputBias(), true);
             }
@@ -156,7 +157,7 @@ final class LayerPass implements AutoCloseable {
             if (sum != null && jitter != null && jitters(Jitter.Scope.LAYER)) {
                 parts.host().multiply(sum, jitter, sum);
             }
-            if (dX != null && sum != null && sum != dX) {
+            if (dX != null && sum != null && staged) {
                 memory.copy(sum, dX);
             }
         }
@@ -169,9 +170,7 @@ final class LayerPass implements AutoCloseable {
             @Nullable Matrix dX,
             @Nullable MoeGradients gradients,
             KernelMemory.Scope scratch) {
-        double[] values = parts.router().logitGradient(routing, dWeights, losses);
-        Matrix dLogits = scratch.allocate(kernels.accumulation(), tokens, config.routedChoices());
-        memory.copy(Matrix.of(values, tokens, config.routedChoices()), dLogits);
+        RouterStage.LogitGradients dLogits = parts.router().backward(routing, dWeights, losses, scratch);
         if (trainable.contains(Trainable.ROUTER) && gradients != null) {
             parts.router().parameterGradients(routerInput(seen, scratch), dLogits, gradients, ones(scratch));
         }
@@ -184,10 +183,13 @@ final class LayerPass implements AutoCloseable {
         }
     }
 
-    /** The matrix itself, or, if adding to it several times would round several times, a wide stand-in to be copied at the end. */
-    private Matrix wide(Matrix target, KernelMemory.Scope scratch) {
-        ElementType type = kernels.accumulation();
-        return target.type().bytes() >= type.bytes() ? target : scratch.allocate(type, target.rows(), target.columns());
+    /** Whether adding to a matrix several times would round several times, so that a wide stand-in is added to and copied at the end. */
+    private boolean isNarrow(Matrix target) {
+        return target.type().bytes() < kernels.accumulation().bytes();
+    }
+
+    private Matrix standIn(Matrix target, KernelMemory.Scope scratch) {
+        return scratch.allocate(kernels.accumulation(), target.rows(), target.columns());
     }
 
     private Matrix ones(KernelMemory.Scope scratch) {

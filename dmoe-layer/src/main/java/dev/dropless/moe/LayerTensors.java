@@ -25,6 +25,7 @@ public abstract sealed class LayerTensors implements AutoCloseable permits MoePa
     private final @Nullable ExpertWeights shared;
     private final @Nullable Matrix routerWeight;
     private final @Nullable Matrix routerBias;
+    private final @Nullable Matrix noiseWeight;
     private final @Nullable Matrix sharedGate;
     private final @Nullable Matrix latentIn;
     private final @Nullable Matrix latentOut;
@@ -32,7 +33,8 @@ public abstract sealed class LayerTensors implements AutoCloseable permits MoePa
     private boolean closed;
 
     /** Allocates, all zero, the tensors of the groups in {@code present}. */
-    LayerTensors(Kernels kernels, MoeConfig config, Set<Trainable> present, ElementType expertType, ElementType otherType) {
+    LayerTensors(
+            Kernels kernels, MoeConfig config, Set<Trainable> present, ElementType expertType, ElementType otherType) {
         this.config = config;
         this.memory = kernels.memory();
         this.scope = memory.open();
@@ -44,6 +46,7 @@ public abstract sealed class LayerTensors implements AutoCloseable permits MoePa
 
         routerWeight = router ? zeros(otherType, config.routedChoices(), hidden) : null;
         routerBias = router && config.routerBias() ? zeros(otherType, 1, config.routedChoices()) : null;
+        noiseWeight = router && config.noisyGating() ? zeros(otherType, config.routedChoices(), hidden) : null;
         sharedGate = sharedExpert != null && sharedExpert.sigmoidGate() ? zeros(otherType, 1, hidden) : null;
         latentIn = latent ? zeros(expertType, config.latentSize(), hidden) : null;
         latentOut = latent ? zeros(expertType, hidden, config.latentSize()) : null;
@@ -90,6 +93,15 @@ public abstract sealed class LayerTensors implements AutoCloseable permits MoePa
      */
     public final @Nullable Matrix routerBias() {
         return routerBias;
+    }
+
+    /**
+     * The weight Wn of noisy gating.
+     *
+     * @return [routedChoices, hiddenSize], or null where the configuration has none, or it is frozen
+     */
+    public final @Nullable Matrix noiseWeight() {
+        return noiseWeight;
     }
 
     /**
@@ -159,7 +171,9 @@ public abstract sealed class LayerTensors implements AutoCloseable permits MoePa
     }
 
     private @Nullable Matrix[] matrices() {
-        return new @Nullable Matrix[] {routerWeight, routerBias, sharedGate, latentIn, latentOut, outputBias};
+        return new @Nullable Matrix[] {
+            routerWeight, routerBias, noiseWeight, sharedGate, latentIn, latentOut, outputBias
+        };
     }
 
     private @Nullable ExpertWeights[] expertGroups() {

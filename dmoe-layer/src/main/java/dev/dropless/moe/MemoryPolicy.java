@@ -12,7 +12,10 @@ import dev.dropless.blocksparse.ExpertShape;
  *   RECOMPUTE_UP_PROJECTION    0          one more up-projection in backward
  * </pre>
  * and the shared expert the same with k = 1 and its own sizes. Expert outputs and the gathered input are never kept: the gradient of a routing weight
- * comes from the activations (SonicMoE, arXiv 2512.14080), and the input is the caller's. Gradients do not depend on the policy.
+ * comes from the activations (SonicMoE, arXiv 2512.14080), and the input is the caller's.
+ *
+ * <p>Gradients do not depend on the policy, to the last bit, where activations are stored in the type the back end accumulates in; where they are narrower, RECOMPUTE_ACTIVATION
+ * applies the activation to rounded pre-activations.
  */
 public enum MemoryPolicy {
     /** Keep pre-activations and activations: least work. */
@@ -73,7 +76,7 @@ public enum MemoryPolicy {
             bytes += shared.sigmoidGate() || config.sharedFactor() != 1 ? wide : 0;
         }
         if (config.hasLatent()) {
-            bytes += config.latentSize() * (keepsPre ? 2 : 1) * wide;
+            bytes += (keepsPre ? 2L : 1L) * config.latentSize() * wide;
         }
         return bytes + (config.inputJitter().epsilon() > 0 ? config.hiddenSize() * wide : 0);
     }

@@ -3,6 +3,7 @@ package dev.dropless.moe;
 import dev.dropless.blocksparse.Activation;
 import dev.dropless.blocksparse.ExpertShape;
 import dev.dropless.moe.router.Router;
+import dev.dropless.moe.router.ScoreRouter;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,6 +25,8 @@ import org.jspecify.annotations.Nullable;
  * @param router decides ids and weights; its topK is k
  * @param routerBias whether the logits have a bias br
  * @param selectionBias whether the router is given a bias per expert that acts on the selection alone and has no gradient (DeepSeek-V3)
+ * @param noisyGating whether the router is given x Wn^T, the logits of the noise magnitude of noisy top-k gating (arXiv 1701.06538, equation 4), with Wn a parameter; needs
+ *     a {@link ScoreRouter}
  * @param weightPlacement whether w multiplies an expert's output or its input
  * @param identityExperts number of identity experts beside the real ones (LongCat), 0 or more
  * @param latentSize size of the space the routed experts work in (Nemotron), or 0 where there is no latent projection
@@ -40,6 +43,7 @@ public record MoeConfig(
         Router router,
         boolean routerBias,
         boolean selectionBias,
+        boolean noisyGating,
         WeightPlacement weightPlacement,
         int identityExperts,
         int latentSize,
@@ -69,8 +73,12 @@ public record MoeConfig(
                     "identityExperts: expected numExperts + identityExperts below 2^31, found " + choices);
         }
         if (router.topK() > choices) {
-            throw new IllegalArgumentException(
-                    "router.topK: expected at most the %d experts there are, found %d".formatted(choices, router.topK()));
+            throw new IllegalArgumentException("router.topK: expected at most the %d experts there are, found %d"
+                    .formatted(choices, router.topK()));
+        }
+        if (noisyGating && !(router instanceof ScoreRouter)) {
+            throw new IllegalArgumentException("router: expected a ScoreRouter for noisyGating, found "
+                    + router.getClass().getSimpleName());
         }
         if (shared != null && shared.shape().hiddenSize() != hiddenSize) {
             throw new IllegalArgumentException("shared.shape.hiddenSize: expected hiddenSize = %d, found %d"
@@ -174,6 +182,7 @@ public record MoeConfig(
         private Activation activation = Activation.of(Activation.Function.SILU);
         private boolean routerBias;
         private boolean selectionBias;
+        private boolean noisyGating;
         private WeightPlacement weightPlacement = WeightPlacement.OUTPUT;
         private int identityExperts;
         private int latentSize;
@@ -244,6 +253,17 @@ public record MoeConfig(
          */
         public Builder selectionBias(boolean value) {
             selectionBias = value;
+            return this;
+        }
+
+        /**
+         * Sets whether the router is given logits of a noise magnitude.
+         *
+         * @param value true for noisy top-k gating
+         * @return this
+         */
+        public Builder noisyGating(boolean value) {
+            noisyGating = value;
             return this;
         }
 
@@ -343,6 +363,7 @@ public record MoeConfig(
                     router,
                     routerBias,
                     selectionBias,
+                    noisyGating,
                     weightPlacement,
                     identityExperts,
                     latentSize,

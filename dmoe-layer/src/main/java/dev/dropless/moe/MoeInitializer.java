@@ -48,6 +48,7 @@ public record MoeInitializer(double std, double outputStd) {
         var random = new SplittableRandom(seed);
         KernelMemory memory = parameters.memory();
         fill(memory, parameters.routerWeight(), random, std);
+        fill(memory, parameters.noiseWeight(), random, std);
         fill(memory, parameters.sharedGate(), random, std);
         fill(memory, parameters.latentIn(), random, std);
         fill(memory, parameters.latentOut(), random, outputStd);
@@ -55,7 +56,8 @@ public record MoeInitializer(double std, double outputStd) {
         fill(parameters.shared(), random);
         Matrix selectionBias = parameters.selectionBias();
         if (selectionBias != null) {
-            memory.copy(Matrix.of(new double[(int) selectionBias.columns()], 1, selectionBias.columns()), selectionBias);
+            memory.copy(
+                    Matrix.of(new double[(int) selectionBias.columns()], 1, selectionBias.columns()), selectionBias);
         }
     }
 

@@ -54,8 +54,7 @@ public final class MoeLayer implements AutoCloseable {
      * @return the layer; the caller closes it
      * @throws IllegalArgumentException if the parameters or the execution were made for another configuration
      */
-    public static MoeLayer over(
-            Kernels kernels, MoeConfig config, MoeParameters parameters, ExpertExecution routed) {
+    public static MoeLayer over(Kernels kernels, MoeConfig config, MoeParameters parameters, ExpertExecution routed) {
         checkMemory(kernels, config);
         if (!parameters.config().equals(config)) {
             throw new IllegalArgumentException(
@@ -81,7 +80,10 @@ public final class MoeLayer implements AutoCloseable {
         ExpertExecution sharedExecution = shared == null || parameters.shared() == null
                 ? null
                 : new DroplessExecution(
-                        kernels, parameters.shared(), shared.activation(), parameters.precision().activations());
+                        kernels,
+                        parameters.shared(),
+                        shared.activation(),
+                        parameters.precision().activations());
         this.parts = new LayerPass.Parts(
                 kernels,
                 config,
@@ -94,7 +96,10 @@ public final class MoeLayer implements AutoCloseable {
 
     private static ExpertExecution dropless(Kernels kernels, MoeConfig config, MoeParameters parameters) {
         return new DroplessExecution(
-                kernels, parameters.experts(), config.activation(), parameters.precision().activations());
+                kernels,
+                parameters.experts(),
+                config.activation(),
+                parameters.precision().activations());
     }
 
     private static void checkMemory(Kernels kernels, MoeConfig config) {
@@ -209,11 +214,12 @@ public final class MoeLayer implements AutoCloseable {
         if (dX != null) {
             checkTokens("dX", dX, tokens);
             if (!saved.trainable().contains(Trainable.INPUT)) {
-                throw new IllegalArgumentException("dX: expected null because the input is frozen, found " + dX.describe());
+                throw new IllegalArgumentException(
+                        "dX: expected null because the input is frozen, found " + dX.describe());
             }
         }
         checkGradients(saved.trainable(), gradients);
-        RouterStage.checkLosses(saved.routing(), lossTerms);
+        parts.router().checkLosses(saved.routing(), lossTerms);
         try (LayerPass pass = saved.take()) {
             pass.backward(dY, dX, gradients, lossTerms);
         }

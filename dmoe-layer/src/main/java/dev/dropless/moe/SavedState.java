@@ -58,7 +58,8 @@ public final class SavedState implements AutoCloseable {
     LayerPass take() {
         LayerPass taken = pass.getAndSet(null);
         if (taken == null) {
-            throw new IllegalStateException("saved: expected a state not used before, found one that was used or closed");
+            throw new IllegalStateException(
+                    "saved: expected a state not used before, found one that was used or closed");
         }
         return taken;
     }

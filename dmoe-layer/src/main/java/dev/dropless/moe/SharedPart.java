@@ -68,11 +68,7 @@ final class SharedPart implements AutoCloseable {
 
     /** Adds to the gradients of the shared expert and to dX. */
     void backward(
-            Matrix x,
-            Matrix dY,
-            @Nullable Matrix dX,
-            @Nullable MoeGradients gradients,
-            KernelMemory.Scope scratch) {
+            Matrix x, Matrix dY, @Nullable Matrix dX, @Nullable MoeGradients gradients, KernelMemory.Scope scratch) {
         ExpertWeights weights = trains && gradients != null ? gradients.shared() : null;
         if (weights == null && dX == null) {
             return;

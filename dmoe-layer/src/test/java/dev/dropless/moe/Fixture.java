@@ -57,16 +57,19 @@ public final class Fixture {
     public static void randomize(MoeParameters parameters, long seed) {
         new MoeInitializer(0.5, 0.5).initialize(parameters, seed);
         Random random = new Random(seed);
-        for (Matrix bias : new @Nullable Matrix[] {
-            parameters.routerBias(), parameters.outputBias(), parameters.selectionBias()
-        }) {
+        for (Matrix bias :
+                new @Nullable Matrix[] {parameters.routerBias(), parameters.outputBias(), parameters.selectionBias()}) {
             if (bias != null) {
                 bias.copyFrom(normal(random, 1, (int) bias.columns()));
             }
         }
         for (ExpertWeights weights : new @Nullable ExpertWeights[] {parameters.experts(), parameters.shared()}) {
             for (WeightPart part : WeightPart.values()) {
-                for (int e = 0; weights != null && weights.shape().has(part) && e < weights.shape().numExperts(); e++) {
+                for (int e = 0;
+                        weights != null
+                                && weights.shape().has(part)
+                                && e < weights.shape().numExperts();
+                        e++) {
                     if (part.name().endsWith("BIAS")) {
                         weights.load(part, e, normal(random, 1, weights.shape().columns(part)), Transpose.N);
                     }
@@ -91,7 +94,14 @@ public final class Fixture {
     private static List<Matrix> named(MoeParameters p) {
         List<Matrix> all = new ArrayList<>();
         for (Matrix m : new @Nullable Matrix[] {
-            p.routerWeight(), p.routerBias(), p.selectionBias(), p.sharedGate(), p.latentIn(), p.latentOut(), p.outputBias()
+            p.routerWeight(),
+            p.routerBias(),
+            p.selectionBias(),
+            p.noiseWeight(),
+            p.sharedGate(),
+            p.latentIn(),
+            p.latentOut(),
+            p.outputBias()
         }) {
             if (m != null) {
                 all.add(m);
@@ -148,15 +158,44 @@ public final class Fixture {
         try (MoeGradients gradients = layer.newGradients(trainable, outputType)) {
             SavedState saved = layer.forwardTraining(x, y, options, policy, trainable);
             layer.backward(
-                    saved,
-                    dY,
-                    trainable.contains(Trainable.INPUT) ? dX : null,
-                    gradients,
-                    losses.of(saved.routing()));
-            List<double[]> all = new ArrayList<>();
-            gradients.storage().forEach(m -> all.add(m.toDoubles()));
-            return new Result(y.toDoubles(), dX.toDoubles(), all);
+                    saved, dY, trainable.contains(Trainable.INPUT) ? dX : null, gradients, losses.of(saved.routing()));
+            return new Result(y.toDoubles(), dX.toDoubles(), tensors(gradients));
         }
+    }
+
+    /** All gradients in an order and layout that do not depend on the back end: matrices, routed experts part by part, shared expert. */
+    public static List<double[]> tensors(MoeGradients gradients) {
+        List<double[]> all = new ArrayList<>();
+        for (Matrix matrix : new @Nullable Matrix[] {
+            gradients.routerWeight(),
+            gradients.routerBias(),
+            gradients.noiseWeight(),
+            gradients.sharedGate(),
+            gradients.latentIn(),
+            gradients.latentOut(),
+            gradients.outputBias()
+        }) {
+            if (matrix != null) {
+                all.add(matrix.toDoubles());
+            }
+        }
+        for (ExpertWeights weights : new @Nullable ExpertWeights[] {gradients.experts(), gradients.shared()}) {
+            for (WeightPart part : WeightPart.values()) {
+                if (weights != null && weights.shape().has(part)) {
+                    all.add(everyExpert(weights, part));
+                }
+            }
+        }
+        return all;
+    }
+
+    private static double[] everyExpert(ExpertWeights weights, WeightPart part) {
+        int size = weights.shape().rows(part) * weights.shape().columns(part);
+        double[] values = new double[size * weights.shape().numExperts()];
+        for (int e = 0; e < weights.shape().numExperts(); e++) {
+            System.arraycopy(part(weights, part, e).toDoubles(), 0, values, e * size, size);
+        }
+        return values;
     }
 
     /** ||a - b|| / ||b||, or ||a - b|| where b is zero. */

@@ -21,13 +21,9 @@ class GoldenLayerTest {
     private static final double[] DY = {1, -1, 2, 0, 0, 1, 1, 1, -1, 2};
 
     /** [E * F, H]. */
-    private static final double[] W1 = {
-        1, 0, 0, 1, 1, 1, 1, -1, 2, 1, -1, 1, 0, -1, 1, 2, 1, -2, -1, -1, 0, 2, 2, 0
-    };
+    private static final double[] W1 = {1, 0, 0, 1, 1, 1, 1, -1, 2, 1, -1, 1, 0, -1, 1, 2, 1, -2, -1, -1, 0, 2, 2, 0};
 
-    private static final double[] W2 = {
-        1, 0, 0, 1, 1, 1, -1, 1, 2, 0, 1, -1, 0, 1, 1, 1, 0, -1, 1, 2, -1, 0, 1, 1
-    };
+    private static final double[] W2 = {1, 0, 0, 1, 1, 1, -1, 1, 2, 0, 1, -1, 0, 1, 1, 1, 0, -1, 1, 2, -1, 0, 1, 1};
 
     private record Computed(double[] y, double[] dX, double[] dWeights, double[] dW1, double[] dW2) {}
 
@@ -39,15 +35,16 @@ class GoldenLayerTest {
                 .build();
         try (Kernels kernels = Fixture.reference();
                 MoeLayer layer = MoeLayer.create(kernels, config, Precision.F64);
-                MoeGradients gradients = layer.newGradients(Trainable.all(), dev.dropless.blocksparse.ElementType.F64)) {
+                MoeGradients gradients =
+                        layer.newGradients(Trainable.all(), dev.dropless.blocksparse.ElementType.F64)) {
             for (int e = 0; e < 3; e++) {
                 layer.parameters().experts().load(WeightPart.GATE, e, expert(W1, e), Transpose.T);
                 layer.parameters().experts().load(WeightPart.DOWN, e, expert(W2, e), Transpose.N);
             }
             Matrix y = Fixture.poisoned(dev.dropless.blocksparse.ElementType.F64, 5, 2);
             Matrix dX = Fixture.poisoned(dev.dropless.blocksparse.ElementType.F64, 5, 2);
-            SavedState saved = layer.forwardTraining(
-                    Matrix.of(X, 5, 2), y, ForwardOptions.evaluation(), policy, Trainable.all());
+            SavedState saved =
+                    layer.forwardTraining(Matrix.of(X, 5, 2), y, ForwardOptions.evaluation(), policy, Trainable.all());
             layer.backward(saved, Matrix.of(DY, 5, 2), dX, gradients, List.of());
             double[] dW1 = new double[24];
             double[] dW2 = new double[24];
@@ -73,7 +70,8 @@ class GoldenLayerTest {
         assertArrayEquals(new double[] {-1, -4, -4, 6, 4, 0, -6, 9, -5, 8}, got.dWeights);
         assertArrayEquals(
                 new double[] {
-                    -.25, 2.5, -.5, .5, 1, 2.5, 3.25, -5, 0, 0, -.5, .5, 0, 0, -.5, .5, -1, 1.25, .75, -1.5, 1, -5.5, .75, -.75
+                    -.25, 2.5, -.5, .5, 1, 2.5, 3.25, -5, 0, 0, -.5, .5, 0, 0, -.5, .5, -1, 1.25, .75, -1.5, 1, -5.5,
+                    .75, -.75
                 },
                 got.dW1);
         assertArrayEquals(
@@ -91,22 +89,46 @@ class GoldenLayerTest {
         double half = 2e-9;
         assertArrayEquals(
                 new double[] {
-                    .973696578, 3.371556297, -.880456584, -.349377114, .871344551, 1.75996929, -4.503637392, 2.987269128,
-                    -1.036518988, 1.753359695
+                    .973696578,
+                    3.371556297,
+                    -.880456584,
+                    -.349377114,
+                    .871344551,
+                    1.75996929,
+                    -4.503637392,
+                    2.987269128,
+                    -1.036518988,
+                    1.753359695
                 },
                 got.y,
                 half);
         assertArrayEquals(
                 new double[] {
-                    .612861959, -1.620556752, -1.175793524, -2.465248142, 1.338839948, .53585752, 3.296336668, -.447871253,
-                    .632444042, -2.279825401
+                    .612861959,
+                    -1.620556752,
+                    -1.175793524,
+                    -2.465248142,
+                    1.338839948,
+                    .53585752,
+                    3.296336668,
+                    -.447871253,
+                    .632444042,
+                    -2.279825401
                 },
                 got.dX,
                 half);
         assertArrayEquals(
                 new double[] {
-                    -.795789684, -3.999929754, -4, 4.95634733, 3.678746589, -.317616019, -6.010912176, 8.989087824,
-                    -5.521896123, 7.898283212
+                    -.795789684,
+                    -3.999929754,
+                    -4,
+                    4.95634733,
+                    3.678746589,
+                    -.317616019,
+                    -6.010912176,
+                    8.989087824,
+                    -5.521896123,
+                    7.898283212
                 },
                 got.dWeights,
                 half);

@@ -5,9 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.moe.loss.LoadLoss;
 import dev.dropless.moe.loss.LossValue;
 import dev.dropless.moe.router.RouterNoise;
 import dev.dropless.moe.router.Routing;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
@@ -37,8 +39,13 @@ class LayerGradientTest {
             dWeights[i] = 2 * b * routing.weights()[i];
             ofWeights += b * routing.weights()[i] * routing.weights()[i];
         }
-        return List.of(
-                LossValue.ofLogits(ofLogits, dLogits), LossValue.ofWeights(ofWeights, dLogits.length, dWeights));
+        List<LossValue> all = new ArrayList<>();
+        all.add(LossValue.ofLogits(ofLogits, dLogits));
+        all.add(LossValue.ofWeights(ofWeights, dLogits.length, dWeights));
+        if (routing.noiseDraws() != null) {
+            all.add(new LoadLoss(0.1).evaluate(routing));
+        }
+        return all;
     }
 
     private record Problem(MoeLayer layer, Matrix x, Matrix dY, ForwardOptions options) {
@@ -67,10 +74,11 @@ class LayerGradientTest {
 
     @TestFactory
     Stream<DynamicTest> everyOption() {
-        return Configs.all().entrySet().stream().map(e -> DynamicTest.dynamicTest(e.getKey(), () -> {
-            check(e.getValue(), 7, 1);
-            check(e.getValue(), 4, 2);
-        }));
+        return Configs.all().entrySet().stream()
+                .map(e -> DynamicTest.dynamicTest(e.getKey(), () -> {
+                    check(e.getValue(), 7, 1);
+                    check(e.getValue(), 4, 2);
+                }));
     }
 
     private static void check(MoeConfig config, int tokens, long seed) {
@@ -87,7 +95,12 @@ class LayerGradientTest {
             List<Matrix> parameters = layer.parameters().storage();
             assertEquals(parameters.size(), got.gradients().size());
             for (int i = 0; i < parameters.size(); i++) {
-                compare("tensor " + i, problem, parameters.get(i), got.gradients().get(i), random);
+                compare(
+                        "tensor " + i,
+                        problem,
+                        parameters.get(i),
+                        got.gradients().get(i),
+                        random);
             }
         }
     }

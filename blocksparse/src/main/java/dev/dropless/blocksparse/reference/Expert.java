@@ -7,7 +7,8 @@ import dev.dropless.blocksparse.WeightPart;
 import dev.dropless.blocksparse.spi.ExpertWeights;
 
 /**
- * The weights of one expert as doubles: up-projection [H, P] with the gate's columns first, down-projection [F, H], and biases, zero where there are none.
+ * The weights of one expert as doubles: up-projection [H, P] with the gate's columns first, down-projection [F, H], and
+ * biases, zero where there are none.
  */
 record Expert(double[][] up, double[] upBias, double[][] down, double[] downBias) {
 

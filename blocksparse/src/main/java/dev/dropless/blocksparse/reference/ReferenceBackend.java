@@ -6,7 +6,8 @@ import dev.dropless.blocksparse.spi.KernelBackend;
 import dev.dropless.blocksparse.spi.Kernels;
 
 /**
- * Back end "reference": computes everything in double precision on the calling thread with the simplest loops, for all element types. It is what other
+ * Back end "reference": computes everything in double precision on the calling thread with the simplest loops, for all
+ * element types. It is what other
  * back ends are judged by, and it is always available.
  */
 public final class ReferenceBackend implements KernelBackend {

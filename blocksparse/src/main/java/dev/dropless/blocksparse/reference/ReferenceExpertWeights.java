@@ -14,7 +14,10 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 
-/** Every part of all experts one after the other, each row-major in the orientation y = x W: one matrix [1, E * rows * columns] per part. */
+/**
+ * Every part of all experts one after the other, each row-major in the orientation y = x W: one matrix [1, E * rows *
+ * columns] per part.
+ */
 final class ReferenceExpertWeights implements ExpertWeights {
 
     private final ExpertShape shape;

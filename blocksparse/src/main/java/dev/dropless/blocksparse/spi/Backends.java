@@ -7,7 +7,8 @@ import java.util.ServiceLoader;
 import java.util.stream.Collectors;
 
 /**
- * Finds the back ends that are present, and chooses one: the one the user names, else the available one of highest priority.
+ * Finds the back ends that are present, and chooses one: the one the user names, else the available one of highest
+ * priority.
  */
 public final class Backends {
 
@@ -39,13 +40,16 @@ public final class Backends {
      */
     public static KernelBackend byName(String name) {
         List<KernelBackend> all = all();
-        return all.stream().filter(b -> b.name().equals(name)).findFirst().orElseThrow(() -> new IllegalArgumentException(
-                "backend: expected one of %s, found \"%s\""
+        return all.stream()
+                .filter(b -> b.name().equals(name))
+                .findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("backend: expected one of %s, found \"%s\""
                         .formatted(all.stream().map(KernelBackend::name).collect(Collectors.joining(", ")), name)));
     }
 
     /**
-     * Chooses the back end: the one that system property {@value #PROPERTY} names, else the best available one. Logs one line saying what was
+     * Chooses the back end: the one that system property {@value #PROPERTY} names, else the best available one. Logs
+     * one line saying what was
      * chosen and why those of higher priority were not.
      *
      * @return an available back end
@@ -58,23 +62,28 @@ public final class Backends {
             KernelBackend backend = byName(named);
             Availability availability = backend.availability();
             if (!availability.isAvailable()) {
-                throw new IllegalStateException("backend %s is not available: %s".formatted(named, availability.cause()));
+                throw new IllegalStateException(
+                        "backend %s is not available: %s".formatted(named, availability.cause()));
             }
+            log(backend, availability, List.of("named by " + PROPERTY));
             return backend;
         }
         List<String> passedOver = new ArrayList<>();
         for (KernelBackend backend : all()) {
             Availability availability = backend.availability();
             if (availability.isAvailable()) {
-                LOGGER.log(System.Logger.Level.DEBUG, () -> "backend %s (%s)%s"
-                        .formatted(
-                                backend.name(),
-                                availability.description(),
-                                passedOver.isEmpty() ? "" : "; not " + String.join("; not ", passedOver)));
+                log(backend, availability, passedOver);
                 return backend;
             }
-            passedOver.add(backend.name() + ": " + availability.cause());
+            passedOver.add("not " + backend.name() + ": " + availability.cause());
         }
         throw new IllegalStateException("no backend is available: " + String.join("; ", passedOver));
+    }
+
+    private static void log(KernelBackend backend, Availability availability, List<String> reasons) {
+        LOGGER.log(System.Logger.Level.DEBUG, () -> {
+            String found = "backend %s (%s)".formatted(backend.name(), availability.description());
+            return reasons.isEmpty() ? found : found + "; " + String.join("; ", reasons);
+        });
     }
 }

@@ -5,10 +5,12 @@ import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.Transpose;
 
 /**
- * Level 1 of a back end: products of dense (D) and block-sparse (S) matrices. In a name the first letter is the result, the others are the operands,
+ * Level 1 of a back end: products of dense (D) and block-sparse (S) matrices. In a name the first letter is the result,
+ * the others are the operands,
  * as in STK (MegaBlocks, arXiv 2211.15841, section 5.1).
  *
- * <p>op(A) is A or its transpose. Every operation checks shapes at entry and throws {@link IllegalArgumentException} naming argument, expected and
+ * <p>op(A) is A or its transpose. Every operation checks shapes at entry and throws {@link IllegalArgumentException}
+ * naming argument, expected and
  * found. Results overwrite their target unless {@code accumulate} is set; an output without contributions is zero.
  */
 public interface BlockSparseKernels {

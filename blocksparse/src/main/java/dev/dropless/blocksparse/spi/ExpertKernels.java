@@ -8,11 +8,14 @@ import dev.dropless.topology.Topology;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Level 2 of a back end: the products of an MoE layer's experts, each fused with the gather, activation or weighting beside it. Level 2 equals the
+ * Level 2 of a back end: the products of an MoE layer's experts, each fused with the gather, activation or weighting
+ * beside it. Level 2 equals the
  * composition of level 1 over the block-diagonal matrix of the topology within rounding.
  *
- * <p>Notation: T tokens, k topK, N = topology.rows() rows, H hiddenSize, F ffnHiddenSize, P = shape.preActivations() (F, or 2F where gated: gate
- * columns, then up columns). Row r belongs to token t(r), slot s(r) and expert e(r). w is the combine weight of a slot ([T, k], null means all ones) and v
+ * <p>Notation: T tokens, k topK, N = topology.rows() rows, H hiddenSize, F ffnHiddenSize, P = shape.preActivations()
+ * (F, or 2F where gated: gate
+ * columns, then up columns). Row r belongs to token t(r), slot s(r) and expert e(r). w is the combine weight of a slot
+ * ([T, k], null means all ones) and v
  * the input weight of a slot ([T, k], null means all ones; Llama 4 scales the expert's input).
  * <pre>
  *   pre[r]    = v[s] x[t] W_e + b_e                           up
@@ -20,7 +23,8 @@ import org.jspecify.annotations.Nullable;
  *   out[r]    = hidden[r] Down_e + downBias_e                 down
  *   y[t]      = sum over j = 0..k-1 of w[t,j] out[row(t,j)]   combine
  * </pre>
- * Unassigned slots contribute nothing. Gradients of weights are added to {@link ExpertWeights} that the caller zeroed once; experts without rows
+ * Unassigned slots contribute nothing. Gradients of weights are added to {@link ExpertWeights} that the caller zeroed
+ * once; experts without rows
  * add nothing. Any input or output may be of any element type.
  */
 public interface ExpertKernels {
@@ -74,7 +78,8 @@ public interface ExpertKernels {
     void down(ExpertPlan plan, Matrix hidden, ExpertWeights weights, Matrix out);
 
     /**
-     * Weighted sum over each token's experts, in rank order, accumulated in {@link Kernels#accumulation} and rounded once.
+     * Weighted sum over each token's experts, in rank order, accumulated in {@link Kernels#accumulation} and rounded
+     * once.
      *
      * @param plan the plan
      * @param out expert outputs [N, H]
@@ -116,7 +121,8 @@ public interface ExpertKernels {
             @Nullable Matrix dCombineWeights);
 
     /**
-     * Weight gradient of the down-projection: dDown_e += sum over r of hidden[r]^T (w[s] dY[t]), ddownBias_e += sum of w[s] dY[t].
+     * Weight gradient of the down-projection: dDown_e += sum over r of hidden[r]^T (w[s] dY[t]), ddownBias_e += sum of
+     * w[s] dY[t].
      *
      * @param plan the plan
      * @param hidden activations [N, F]
@@ -124,8 +130,7 @@ public interface ExpertKernels {
      * @param combineWeights w [T, k], or null
      * @param gradients added to: DOWN and DOWN_BIAS
      */
-    void downWgrad(
-            ExpertPlan plan, Matrix hidden, Matrix dY, @Nullable Matrix combineWeights, ExpertWeights gradients);
+    void downWgrad(ExpertPlan plan, Matrix hidden, Matrix dY, @Nullable Matrix combineWeights, ExpertWeights gradients);
 
     /**
      * Data gradient of the up-projection: dRows[r] = dPre[r] W_e^T, without input weights.
@@ -171,4 +176,25 @@ public interface ExpertKernels {
             Matrix dX,
             boolean accumulate,
             @Nullable Matrix dInputWeights);
+
+    /**
+     * The activation alone, for paths that compute the products themselves: hidden = activation(pre), elementwise.
+     *
+     * @param activation which
+     * @param gated whether {@code pre} has up columns after the gate's
+     * @param pre pre-activations [M, F], or [M, 2F] where gated
+     * @param hidden receives activations [M, F]
+     */
+    void activate(Activation activation, boolean gated, Matrix pre, Matrix hidden);
+
+    /**
+     * Backward of {@link #activate}: dPre = dHidden times the derivative at pre.
+     *
+     * @param activation which
+     * @param gated whether {@code pre} has up columns after the gate's
+     * @param pre pre-activations [M, F], or [M, 2F] where gated
+     * @param dHidden gradient of the activations [M, F]
+     * @param dPre receives the gradient of pre, shaped like it; may be {@code pre}
+     */
+    void activateBackward(Activation activation, boolean gated, Matrix pre, Matrix dHidden, Matrix dPre);
 }

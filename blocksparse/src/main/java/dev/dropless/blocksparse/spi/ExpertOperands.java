@@ -13,8 +13,10 @@ import dev.dropless.topology.Topology;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Entry checks of {@link ExpertKernels} and {@link ExpertWeights}, the same for every back end. Arguments are those of the operation, after the memory
- * space in which matrices must lie; plans stand for their topology, weights for their shape. Every method throws {@link IllegalArgumentException}
+ * Entry checks of {@link ExpertKernels} and {@link ExpertWeights}, the same for every back end. Arguments are those of
+ * the operation, after the memory
+ * space in which matrices must lie; plans stand for their topology, weights for their shape. Every method throws {@link
+ * IllegalArgumentException}
  * whose message names argument, expected and found.
  */
 public final class ExpertOperands {
@@ -236,6 +238,39 @@ public final class ExpertOperands {
     }
 
     /**
+     * Checks {@link ExpertKernels#activate}.
+     *
+     * @param space memory of the back end
+     * @param gated whether there are up columns
+     * @param pre [M, F], or [M, 2F]
+     * @param hidden [M, F]
+     */
+    public static void activate(MemorySpace space, boolean gated, Matrix pre, Matrix hidden) {
+        shape("hidden", hidden, space, hidden.rows(), hidden.columns());
+        shape("pre", pre, space, hidden.rows(), gated ? 2 * hidden.columns() : hidden.columns());
+        apart("hidden", hidden, "pre", pre);
+    }
+
+    /**
+     * Checks {@link ExpertKernels#activateBackward}.
+     *
+     * @param space memory of the back end
+     * @param gated whether there are up columns
+     * @param pre [M, F], or [M, 2F]
+     * @param dHidden [M, F]
+     * @param dPre like {@code pre}: {@code pre} itself, or apart from it
+     */
+    public static void activateBackward(MemorySpace space, boolean gated, Matrix pre, Matrix dHidden, Matrix dPre) {
+        shape("dHidden", dHidden, space, dHidden.rows(), dHidden.columns());
+        shape("pre", pre, space, dHidden.rows(), gated ? 2 * dHidden.columns() : dHidden.columns());
+        shape("dPre", dPre, space, pre.rows(), pre.columns());
+        if (!dPre.equals(pre)) {
+            apart("dPre", dPre, "pre", pre);
+        }
+        apart("dPre", dPre, "dHidden", dHidden);
+    }
+
+    /**
      * Checks {@link ExpertWeights#load} and {@link ExpertWeights#store}.
      *
      * @param shape of the weights
@@ -260,7 +295,8 @@ public final class ExpertOperands {
 
     private static void experts(Topology topology, ExpertShape weights) {
         if (topology.numExperts() != weights.numExperts()) {
-            throw mismatch("plan", weights.numExperts() + " experts, as many as the weights have", topology.numExperts());
+            throw mismatch(
+                    "plan", weights.numExperts() + " experts, as many as the weights have", topology.numExperts());
         }
     }
 

@@ -8,7 +8,8 @@ import dev.dropless.blocksparse.WeightPart;
 import java.util.List;
 
 /**
- * The weights of a group of experts, or their gradients, kept for good in the layout that a back end computes with. Import and export convert;
+ * The weights of a group of experts, or their gradients, kept for good in the layout that a back end computes with.
+ * Import and export convert;
  * optimisers work elementwise on {@link #storage}.
  */
 public interface ExpertWeights extends AutoCloseable {
@@ -32,7 +33,8 @@ public interface ExpertWeights extends AutoCloseable {
      *
      * @param part which weights
      * @param expert 0..numExperts-1
-     * @param source host matrix, [shape.rows(part), shape.columns(part)] if {@code transpose} is N, the other way round if it is T
+     * @param source host matrix, [shape.rows(part), shape.columns(part)] if {@code transpose} is N, the other way round
+     * if it is T
      * @param transpose T for weights stored [out, in]
      * @throws IllegalArgumentException if the part does not exist or the shape is wrong
      */
@@ -53,8 +55,10 @@ public interface ExpertWeights extends AutoCloseable {
     void zero();
 
     /**
-     * Returns the whole storage for elementwise work: optimiser steps, norms, checkpoints in the same layout. Weights of the same shape from the same back
-     * end have the same layout whatever their type, so element i of a parameter and of its gradient belong together. Padding elements, where a
+     * Returns the whole storage for elementwise work: optimiser steps, norms, checkpoints in the same layout. Weights
+     * of the same shape from the same back
+     * end have the same layout whatever their type, so element i of a parameter and of its gradient belong together.
+     * Padding elements, where a
      * layout has any, are zero and must stay zero.
      *
      * @return matrices [1, n] in the back end's memory, in a fixed order

@@ -5,7 +5,10 @@ import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.MemorySpace;
 import java.lang.foreign.Arena;
 
-/** The host's memory, for back ends that compute on the host. Scopes may be used and closed by any thread, one at a time. */
+/**
+ * The host's memory, for back ends that compute on the host. Scopes may be used and closed by any thread, one at a
+ * time.
+ */
 public final class HostMemory implements KernelMemory {
 
     /** Creates an instance; it has no state. */

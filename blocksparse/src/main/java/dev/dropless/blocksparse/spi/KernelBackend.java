@@ -1,9 +1,11 @@
 package dev.dropless.blocksparse.spi;
 
 /**
- * A way to compute: one per kind of hardware or of code. Found through {@link java.util.ServiceLoader}; see {@link Backends}.
+ * A way to compute: one per kind of hardware or of code. Found through {@link java.util.ServiceLoader}; see {@link
+ * Backends}.
  *
- * <p>Constructors and static initialisers of a back end touch nothing optional: {@link #availability} is the only place where absent hardware, drivers or
+ * <p>Constructors and static initialisers of a back end touch nothing optional: {@link #availability} is the only place
+ * where absent hardware, drivers or
  * modules show, and it never throws.
  */
 public interface KernelBackend {

@@ -22,7 +22,8 @@ public interface KernelMemory {
     Scope open();
 
     /**
-     * Copies a matrix of the same shape between host and this memory, or inside one of them, converting the element type where they differ.
+     * Copies a matrix of the same shape between host and this memory, or inside one of them, converting the element
+     * type where they differ.
      *
      * @param source what to copy
      * @param target where to; overwritten

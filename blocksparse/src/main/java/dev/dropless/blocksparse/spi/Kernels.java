@@ -1,13 +1,17 @@
 package dev.dropless.blocksparse.spi;
 
+import dev.dropless.blocksparse.ElementType;
 import dev.dropless.topology.TaskRunner;
 
 /**
- * An opened back end. Safe for use by several threads at once, as long as no two calls write the same matrix; results are identical, bit
+ * An opened back end. Safe for use by several threads at once, as long as no two calls write the same matrix; results
+ * are identical, bit
  * for bit, for any number of threads and from run to run.
  *
- * <p>Operands of one call may have different element types: they are converted when read, products accumulate in {@link #accumulation}, and the
- * result is rounded once when written. Operands must lie in {@code memory().space()}, and outputs must not overlap inputs unless an operation says so.
+ * <p>Operands of one call may have different element types: they are converted when read, products accumulate in {@link
+ * #accumulation}, and the
+ * result is rounded once when written. Operands must lie in {@code memory().space()}, and outputs must not overlap
+ * inputs unless an operation says so.
  * NaN and infinities in one row, block or expert reach only the results that depend on it.
  */
 public interface Kernels extends AutoCloseable {
@@ -31,7 +35,7 @@ public interface Kernels extends AutoCloseable {
      *
      * @return F32 or F64
      */
-    dev.dropless.blocksparse.ElementType accumulation();
+    ElementType accumulation();
 
     /**
      * Returns products of dense and block-sparse matrices.
@@ -61,7 +65,10 @@ public interface Kernels extends AutoCloseable {
      */
     TaskRunner tasks();
 
-    /** Ends the threads and frees what was opened; weights and matrices allocated from it become invalid. A second call does nothing. */
+    /**
+     * Ends the threads and frees what was opened; weights and matrices allocated from it become invalid. A second call
+     * does nothing.
+     */
     @Override
     void close();
 }

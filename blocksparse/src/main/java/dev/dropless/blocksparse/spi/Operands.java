@@ -8,8 +8,10 @@ import dev.dropless.topology.BlockPattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Entry checks of {@link BlockSparseKernels}, the same for every back end: one method per operation, with the operation's arguments after the memory
- * space in which they must lie. Every method throws {@link IllegalArgumentException} whose message names argument, expected and found. {@link ExpertOperands} has
+ * Entry checks of {@link BlockSparseKernels}, the same for every back end: one method per operation, with the
+ * operation's arguments after the memory
+ * space in which they must lie. Every method throws {@link IllegalArgumentException} whose message names argument,
+ * expected and found. {@link ExpertOperands} has
  * those of level 2.
  */
 public final class Operands {
@@ -101,8 +103,7 @@ public final class Operands {
      * @param y second factor
      * @param result product
      */
-    public static void multiply(
-            MemorySpace space, BlockSparseMatrix x, BlockSparseMatrix y, BlockSparseMatrix result) {
+    public static void multiply(MemorySpace space, BlockSparseMatrix x, BlockSparseMatrix y, BlockSparseMatrix result) {
         space("x", x.data(), space);
         space("y", y.data(), space);
         space("result", result.data(), space);
@@ -153,7 +154,8 @@ public final class Operands {
     }
 
     /**
-     * Checks that an output does not overlap an input. Overlap is recognised where it is certain: in views with the same row stride, and in plain runs
+     * Checks that an output does not overlap an input. Overlap is recognised where it is certain: in views with the
+     * same row stride, and in plain runs
      * of memory.
      *
      * @param output name of the output
@@ -161,8 +163,7 @@ public final class Operands {
      * @param input name of the input
      * @param source the input, or null
      */
-    public static void apart(
-            String output, @Nullable Matrix target, String input, @Nullable Matrix source) {
+    public static void apart(String output, @Nullable Matrix target, String input, @Nullable Matrix source) {
         if (target != null && source != null && target.overlaps(source)) {
             throw mismatch(output, "memory apart from " + input, "an overlap");
         }
@@ -179,31 +180,9 @@ public final class Operands {
 
     /** The same object, or the same blocks in the same places. */
     private static void samePattern(String argument, BlockPattern expected, BlockPattern found) {
-        if (expected != found && !expected.equals(found) && !sameBlocks(expected, found)) {
+        if (!expected.sameBlocks(found)) {
             throw mismatch(argument, "the pattern of x, " + describe(expected), "another, " + describe(found));
         }
-    }
-
-    private static boolean sameBlocks(BlockPattern x, BlockPattern y) {
-        if (x.blocks() != y.blocks() || x.blockRows() != y.blockRows() || x.blockColumns() != y.blockColumns()) {
-            return false;
-        }
-        for (int row = 0; row <= x.blockRows(); row++) {
-            if (x.rowOffset(row) != y.rowOffset(row) || x.firstBlock(row) != y.firstBlock(row)) {
-                return false;
-            }
-        }
-        for (int column = 0; column <= x.blockColumns(); column++) {
-            if (x.columnOffset(column) != y.columnOffset(column)) {
-                return false;
-            }
-        }
-        for (int block = 0; block < x.blocks(); block++) {
-            if (x.columnOf(block) != y.columnOf(block)) {
-                return false;
-            }
-        }
-        return true;
     }
 
     private static long rows(Matrix matrix, Transpose transpose) {

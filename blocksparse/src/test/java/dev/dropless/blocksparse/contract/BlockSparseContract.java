@@ -16,7 +16,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Level 1 of a back end against dense products in double precision. */
-public abstract class BlockSparseContract extends ContractSupport {
+abstract class BlockSparseContract extends ContractSupport {
 
     private static final int[] SIZES = {0, 1, 7, 16, 37};
 
@@ -66,7 +66,8 @@ public abstract class BlockSparseContract extends ContractSupport {
             Operand a = dense(test.rows(), inner, variant.first, variant.strided);
             Operand b = dense(inner, test.columns(), variant.second, variant.strided);
             Operand s = output(anyType(), 1, test.pattern().elements(), variant.strided);
-            kernels().blockSparse()
+            kernels()
+                    .blockSparse()
                     .sdd(a.matrix(), variant.first, b.matrix(), variant.second, sparse(test.pattern(), s));
             Product full = Product.of(values(a, variant.first), values(b, variant.second), test.columns());
             Product expected = new Product(test.sampled(full.value()), test.sampled(full.magnitude()), inner);
@@ -85,7 +86,8 @@ public abstract class BlockSparseContract extends ContractSupport {
             Operand b = dense(inner, columns, variant.second, variant.strided);
             Operand c = target(s.length, columns, variant);
             double[][] before = c.read();
-            kernels().blockSparse()
+            kernels()
+                    .blockSparse()
                     .dsd(
                             sparse(test.pattern(), data),
                             variant.first,
@@ -109,7 +111,8 @@ public abstract class BlockSparseContract extends ContractSupport {
             Operand a = dense(rows, s.length, variant.first, variant.strided);
             Operand c = target(rows, columns, variant);
             double[][] before = c.read();
-            kernels().blockSparse()
+            kernels()
+                    .blockSparse()
                     .dds(
                             a.matrix(),
                             variant.first,
@@ -125,8 +128,17 @@ public abstract class BlockSparseContract extends ContractSupport {
     @Test
     void gemmIsTheProductAtAwkwardSizes() {
         int[][] shapes = {
-            {0, 5, 3}, {4, 0, 3}, {4, 5, 0}, {1, 1, 1}, {1, 33, 7}, {33, 1, 7}, {7, 16, 1}, {16, 16, 16}, {33, 100, 31},
-            {100, 7, 33}, {17, 129, 65}
+            {0, 5, 3},
+            {4, 0, 3},
+            {4, 5, 0},
+            {1, 1, 1},
+            {1, 33, 7},
+            {33, 1, 7},
+            {7, 16, 1},
+            {16, 16, 16},
+            {33, 100, 31},
+            {100, 7, 33},
+            {17, 129, 65}
         };
         for (int[] shape : shapes) {
             for (Variant variant : Variant.all()) {
@@ -134,10 +146,16 @@ public abstract class BlockSparseContract extends ContractSupport {
                 Operand b = dense(shape[1], shape[2], variant.second, variant.strided);
                 Operand c = target(shape[0], shape[2], variant);
                 double[][] before = c.read();
-                kernels().blockSparse()
+                kernels()
+                        .blockSparse()
                         .gemm(a.matrix(), variant.first, b.matrix(), variant.second, c.matrix(), variant.accumulate);
                 Product product = Product.of(values(a, variant.first), values(b, variant.second), shape[2]);
-                assertResult(product, before, c, variant, List.of(shape[0], shape[1], shape[2]).toString());
+                assertResult(
+                        product,
+                        before,
+                        c,
+                        variant,
+                        List.of(shape[0], shape[1], shape[2]).toString());
             }
         }
     }
@@ -150,8 +168,7 @@ public abstract class BlockSparseContract extends ContractSupport {
                     Operand a = input(ta, 9, 21, false);
                     Operand b = input(tb, 21, 10, false);
                     Operand c = output(tc, 9, 10, false);
-                    kernels().blockSparse()
-                            .gemm(a.matrix(), Transpose.N, b.matrix(), Transpose.N, c.matrix(), false);
+                    kernels().blockSparse().gemm(a.matrix(), Transpose.N, b.matrix(), Transpose.N, c.matrix(), false);
                     assertProduct(Product.of(a.read(), b.read(), 10), c, ta + " " + tb + " " + tc);
                 }
             }
@@ -165,7 +182,8 @@ public abstract class BlockSparseContract extends ContractSupport {
         Operand x = input(anyType(), 1, elements, false);
         Operand y = input(anyType(), 1, elements, false);
         Operand result = output(anyType(), 1, elements, true);
-        kernels().blockSparse()
+        kernels()
+                .blockSparse()
                 .multiply(sparse(test.pattern(), x), sparse(test.pattern(), y), sparse(test.pattern(), result));
         double[][] product = new double[1][(int) elements];
         double[][] magnitude = new double[1][(int) elements];
@@ -213,7 +231,8 @@ public abstract class BlockSparseContract extends ContractSupport {
         for (int i = 8; i < 16; i++) {
             b.set(i, i % 5, Double.NaN);
         }
-        kernels().blockSparse()
+        kernels()
+                .blockSparse()
                 .dsd(sparse(test.pattern(), data), Transpose.N, b.matrix(), Transpose.N, c.matrix(), false);
         assertProduct(expected, c, "NaN outside");
     }

@@ -19,10 +19,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Level 2 equals the schedule of level 1 over the block-diagonal matrix of the topology (MegaBlocks, arXiv 2211.15841, section 5.1):
+ * Level 2 equals the schedule of level 1 over the block-diagonal matrix of the topology (MegaBlocks, arXiv 2211.15841,
+ * section 5.1):
  * SDD up, DSD down, and backward SDD, DSD^T, DDS and DSD.
  */
-public abstract class CompositionContract extends ContractSupport {
+abstract class CompositionContract extends ContractSupport {
 
     static Stream<TopologyCase> topologies() {
         return TopologyCase.all();

@@ -18,11 +18,17 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.TestInstance;
 
-/** What the contract classes share: one opened back end, a scope of memory and seeded random numbers per test, and error bounds. */
+/**
+ * What the contract classes share: one opened back end, a scope of memory and seeded random numbers per test, and error
+ * bounds.
+ */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
-public abstract class ContractSupport {
+abstract class ContractSupport {
 
-    /** Allowance, in units of roundoff, for operands that are converted to the accumulation type and for the last operations on a sum. */
+    /**
+     * Allowance, in units of roundoff, for operands that are converted to the accumulation type and for the last
+     * operations on a sum.
+     */
     private static final int SLACK = 8;
 
     private Kernels opened;
@@ -30,27 +36,31 @@ public abstract class ContractSupport {
     /** Restarted for every test. */
     protected Random random;
 
-    /** Opens the back end under test with a number of host threads. */
-    protected abstract Kernels open(int threads);
+    /** What is tested. */
+    abstract BackendContract backend();
 
-    /** Types of operands that the back end must take. */
-    protected List<ElementType> types() {
-        return List.of(ElementType.values());
+    final Kernels open(int threads) {
+        return backend().open(threads);
     }
 
-    /** Types of weights that the back end has layouts for. */
-    protected List<ElementType> weightTypes() {
-        return List.of(ElementType.values());
+    final List<ElementType> types() {
+        return backend().types();
     }
 
-    /** Divisor of the sizes of other projects' test grids; 1 for back ends fast enough for the real sizes. */
-    protected int gridScale() {
-        return 8;
+    final List<ElementType> weightTypes() {
+        return backend().weightTypes();
     }
 
-    /** Relative error that the back end may make in an activation or its derivative. */
-    protected double activationError() {
-        return 32 * unit(kernels().accumulation());
+    final int gridScale() {
+        return backend().gridScale();
+    }
+
+    final double activationError() {
+        return backend().activationError(kernels());
+    }
+
+    final double pathError() {
+        return backend().pathError(kernels());
     }
 
     @BeforeAll
@@ -129,7 +139,10 @@ public abstract class ContractSupport {
         };
     }
 
-    /** A priori bound of a sum of products: (terms + SLACK) units of the accumulation times the sum of absolute values, then one rounding. */
+    /**
+     * A priori bound of a sum of products: (terms + SLACK) units of the accumulation times the sum of absolute values,
+     * then one rounding.
+     */
     final double bound(double exact, double magnitude, int terms, ElementType stored) {
         double summed = (terms + SLACK) * unit(opened.accumulation()) * magnitude;
         return summed + unit(stored) * (Math.abs(exact) + summed) + tiny(stored);

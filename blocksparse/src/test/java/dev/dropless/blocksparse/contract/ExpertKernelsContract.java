@@ -17,8 +17,11 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Level 2, operation by operation, against loops over slots in double precision, for every kind of topology, expert and operand. */
-public abstract class ExpertKernelsContract extends ContractSupport {
+/**
+ * Level 2, operation by operation, against loops over slots in double precision, for every kind of topology, expert and
+ * operand.
+ */
+abstract class ExpertKernelsContract extends ContractSupport {
 
     private static final int[][] SIZES = {{1, 1}, {7, 5}, {16, 33}, {20, 16}, {37, 19}};
 
@@ -59,9 +62,15 @@ public abstract class ExpertKernelsContract extends ContractSupport {
             activation = activations.get(random.nextInt(activations.size()));
             n = test.topology().rows();
             plan = kernels().experts().plan(test.topology());
-            weights = randomWeights(shape, weightTypes().get(random.nextInt(weightTypes().size())));
+            weights = randomWeights(
+                    shape, weightTypes().get(random.nextInt(weightTypes().size())));
             oracle = new ExpertOracle(
-                    test.ids(), plan.topology(), weights, activation, unit(kernels().accumulation()), activationError());
+                    test.ids(),
+                    plan.topology(),
+                    weights,
+                    activation,
+                    unit(kernels().accumulation()),
+                    activationError());
             slotWeights = random.nextBoolean() ? input(test.tokens(), test.topK()) : null;
             name = test + " " + shape + " " + activation + " weights " + weights.type() + ", strided " + strided;
         }
@@ -94,8 +103,7 @@ public abstract class ExpertKernelsContract extends ContractSupport {
         ExpertWeights weights = kernels().experts().allocate(shape, type);
         for (WeightPart part : WeightPart.values()) {
             for (int e = 0; shape.has(part) && e < shape.numExperts(); e++) {
-                double[][] values =
-                        ExpertProblem.matrix(shape.rows(part), shape.columns(part), random::nextGaussian);
+                double[][] values = ExpertProblem.matrix(shape.rows(part), shape.columns(part), random::nextGaussian);
                 weights.load(part, e, ExpertRun.host(values, shape.columns(part)), Transpose.N);
             }
         }
@@ -114,15 +122,29 @@ public abstract class ExpertKernelsContract extends ContractSupport {
                 Operand x = bench.input(test.tokens(), bench.shape.hiddenSize());
                 Operand pre = bench.output(bench.n, bench.shape.preActivations());
                 Operand hidden = bench.output(bench.n, bench.shape.ffnHiddenSize());
-                experts().up(bench.plan, x.matrix(), bench.slotMatrix(), bench.weights, bench.activation, pre.matrix(),
-                        hidden.matrix());
+                experts()
+                        .up(
+                                bench.plan,
+                                x.matrix(),
+                                bench.slotMatrix(),
+                                bench.weights,
+                                bench.activation,
+                                pre.matrix(),
+                                hidden.matrix());
                 Expected expected = bench.oracle.pre(x.read(), bench.slotValues());
                 assertWithin(expected, pre, bench.name + " pre");
                 assertWithin(bench.oracle.hidden(expected), hidden, bench.name + " hidden");
 
                 Operand hiddenOnly = output(hidden.type(), bench.n, bench.shape.ffnHiddenSize(), !bench.strided);
-                experts().up(bench.plan, x.matrix(), bench.slotMatrix(), bench.weights, bench.activation, null,
-                        hiddenOnly.matrix());
+                experts()
+                        .up(
+                                bench.plan,
+                                x.matrix(),
+                                bench.slotMatrix(),
+                                bench.weights,
+                                bench.activation,
+                                null,
+                                hiddenOnly.matrix());
                 assertSame(hidden.read(), hiddenOnly.read(), bench.name + " without pre");
                 hiddenOnly.assertBorderUntouched(bench.name);
             }
@@ -143,8 +165,7 @@ public abstract class ExpertKernelsContract extends ContractSupport {
                 Operand y = accumulate
                         ? bench.input(test.tokens(), bench.shape.hiddenSize())
                         : bench.output(test.tokens(), bench.shape.hiddenSize());
-                double[][] before =
-                        accumulate ? y.read() : new double[test.tokens()][bench.shape.hiddenSize()];
+                double[][] before = accumulate ? y.read() : new double[test.tokens()][bench.shape.hiddenSize()];
                 experts().combine(bench.plan, out.matrix(), bench.slotMatrix(), y.matrix(), accumulate);
                 assertWithin(
                         bench.oracle.tokenSums(out.read(), bench.slotValues(), before), y, bench.name + " combine");
@@ -169,7 +190,8 @@ public abstract class ExpertKernelsContract extends ContractSupport {
                 double[][] given = pre.read();
                 Expected activations =
                         recompute ? bench.oracle.hidden(ExpertOracle.exact(given)) : ExpertOracle.exact(hidden.read());
-                experts().downDgrad(
+                experts()
+                        .downDgrad(
                                 bench.plan,
                                 dY.matrix(),
                                 bench.slotMatrix(),
@@ -259,7 +281,8 @@ public abstract class ExpertKernelsContract extends ContractSupport {
                 Operand dX = accumulate ? bench.input(test.tokens(), h) : bench.output(test.tokens(), h);
                 double[][] before = accumulate ? dX.read() : new double[test.tokens()][h];
                 Operand dV = random.nextBoolean() ? bench.output(test.tokens(), test.topK()) : null;
-                experts().aggregate(
+                experts()
+                        .aggregate(
                                 bench.plan,
                                 dRows.matrix(),
                                 bench.slotMatrix(),

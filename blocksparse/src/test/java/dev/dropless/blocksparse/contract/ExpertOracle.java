@@ -107,9 +107,8 @@ final class ExpertOracle {
             for (int i = 0; i < f; i++) {
                 double a = pre.value[r][i];
                 double b = shape.gated() ? pre.value[r][f + i] : 0;
-                double value = shape.gated()
-                        ? ActivationMath.hidden(activation, a, b)
-                        : ActivationMath.hidden(activation, a);
+                double value =
+                        shape.gated() ? ActivationMath.hidden(activation, a, b) : ActivationMath.hidden(activation, a);
                 // |f'| <= 1.2 + 2|a| for every f, and beyond a kink the slope may be the one on its other side.
                 double passed = (2 + 2 * Math.abs(a)) * (1 + Math.abs(b)) * pre.error[r][i];
                 if (shape.gated()) {
@@ -211,8 +210,7 @@ final class ExpertOracle {
 
     private void setScaled(Expected target, int i, int j, Sum sum, double slope, double a, double b) {
         target.value[i][j] = sum.value * slope;
-        target.error[i][j] =
-                sum.error(unit) * Math.abs(slope) + activationError * scale(a, b, slope) * sum.magnitude;
+        target.error[i][j] = sum.error(unit) * Math.abs(slope) + activationError * scale(a, b, slope) * sum.magnitude;
     }
 
     /** dDown of all experts, [E][F][H], added to what was there before. */

@@ -21,15 +21,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Level 2 as a whole: derivatives, isolation of experts, and independence of threads. */
-public abstract class ExpertPathContract extends ContractSupport {
+abstract class ExpertPathContract extends ContractSupport {
 
     private static final double STEP = 1e-5;
     private static final int ANY = -1;
-
-    /** Relative error of a whole pass, for numbers of order one in the accumulation type. */
-    protected double pathError() {
-        return 2000 * unit(kernels().accumulation());
-    }
 
     private ElementType weightType() {
         return weightTypes().contains(ElementType.F64) ? ElementType.F64 : ElementType.F32;
@@ -40,8 +35,8 @@ public abstract class ExpertPathContract extends ContractSupport {
     }
 
     private ExpertProblem problem(TopologyCase test, int h, int f, int flavour, Activation activation) {
-        ExpertShape shape = new ExpertShape(
-                test.numExperts(), h, f, (flavour & 1) != 0, (flavour & 2) != 0, (flavour & 4) != 0);
+        ExpertShape shape =
+                new ExpertShape(test.numExperts(), h, f, (flavour & 1) != 0, (flavour & 2) != 0, (flavour & 4) != 0);
         return ExpertProblem.random(random, test.ids(), test.topK(), shape, activation, (flavour & 8) == 0);
     }
 
@@ -126,7 +121,10 @@ public abstract class ExpertPathContract extends ContractSupport {
         }
     }
 
-    /** Whatever comes neither from the token (or any) nor from the given experts is what it was, bit for bit, and some of the rest is poisoned. */
+    /**
+     * Whatever comes neither from the token (or any) nor from the given experts is what it was, bit for bit, and some
+     * of the rest is poisoned.
+     */
     private static void assertIsolated(
             ExpertProblem problem,
             Map<String, double[][]> clean,

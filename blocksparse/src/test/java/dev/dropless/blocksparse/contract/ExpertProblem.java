@@ -13,7 +13,8 @@ import java.util.function.DoubleSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * All inputs of the expert path as plain numbers, and its forward pass token by token, which knows of no rows and no sorting.
+ * All inputs of the expert path as plain numbers, and its forward pass token by token, which knows of no rows and no
+ * sorting.
  *
  * @param ids expert of every slot, or -1
  * @param topK slots per token
@@ -104,8 +105,7 @@ record ExpertProblem(
         for (int f = 0; f < hidden.length; f++) {
             double a = projection(WeightPart.GATE, WeightPart.GATE_BIAS, e, v, x, f);
             hidden[f] = shape.gated()
-                    ? ActivationMath.hidden(
-                            activation, a, projection(WeightPart.UP, WeightPart.UP_BIAS, e, v, x, f))
+                    ? ActivationMath.hidden(activation, a, projection(WeightPart.UP, WeightPart.UP_BIAS, e, v, x, f))
                     : ActivationMath.hidden(activation, a);
         }
         for (int h = 0; h < y.length; h++) {

@@ -23,7 +23,8 @@ final class ExpertRun {
     /**
      * Computes everything.
      *
-     * @return pre, hidden, out, y, dCombineWeights, dPre, dRows, dX, dInputWeights, and the gradients of all parts as "GATE 0" and so on
+     * @return pre, hidden, out, y, dCombineWeights, dPre, dRows, dX, dInputWeights, and the gradients of all parts as
+     * "GATE 0" and so on
      */
     static Map<String, double[][]> of(
             Kernels kernels, ExpertProblem problem, ElementType type, ElementType weightType, boolean recomputeHidden) {

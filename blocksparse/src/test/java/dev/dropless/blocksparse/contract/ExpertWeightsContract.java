@@ -15,7 +15,7 @@ import java.util.function.IntToDoubleFunction;
 import org.junit.jupiter.api.Test;
 
 /** Import, export and elementwise storage of weights. */
-public abstract class ExpertWeightsContract extends ContractSupport {
+abstract class ExpertWeightsContract extends ContractSupport {
 
     /** At most 256 weights, so that every type can count them. */
     private static List<ExpertShape> shapes() {
@@ -193,15 +193,19 @@ public abstract class ExpertWeightsContract extends ContractSupport {
             for (int j = 0; j < values.get(i).length; j++) {
                 values.get(i)[j] += terms.get(i)[j];
             }
-            kernels().memory()
-                    .copy(Matrix.of(values.get(i), 1, values.get(i).length), sum.storage().get(i));
+            kernels()
+                    .memory()
+                    .copy(
+                            Matrix.of(values.get(i), 1, values.get(i).length),
+                            sum.storage().get(i));
         }
     }
 
     @Test
     void wrongPartsAndShapesAreRejected() {
         ExpertShape shape = new ExpertShape(2, 3, 5, false, false, true);
-        try (ExpertWeights weights = kernels().experts().allocate(shape, weightTypes().getFirst())) {
+        try (ExpertWeights weights =
+                kernels().experts().allocate(shape, weightTypes().getFirst())) {
             Matrix right = Matrix.of(new float[15], 3, 5);
             assertRejected("part", () -> weights.load(WeightPart.UP, 0, right, Transpose.N));
             assertRejected("part", () -> weights.store(WeightPart.GATE_BIAS, 0, right, Transpose.N));
@@ -215,8 +219,11 @@ public abstract class ExpertWeightsContract extends ContractSupport {
 
     @Test
     void closingTwiceDoesNothing() {
-        ExpertWeights weights = kernels().experts()
-                .allocate(new ExpertShape(1, 2, 3, true, true, true), weightTypes().getFirst());
+        ExpertWeights weights = kernels()
+                .experts()
+                .allocate(
+                        new ExpertShape(1, 2, 3, true, true, true),
+                        weightTypes().getFirst());
         weights.close();
         weights.close();
     }

@@ -22,19 +22,30 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 
 /**
- * The parameter grids by which STK and grouped_gemm are tested, sizes divided by {@link #gridScale} (block size 128 there, 128 / scale here). Results are
+ * The parameter grids by which STK and grouped_gemm are tested, sizes divided by {@link #gridScale} (block size 128
+ * there, 128 / scale here). Results are
  * checked at sampled elements, each against its own sum in double precision.
  */
-public abstract class GridContract extends ContractSupport {
+abstract class GridContract extends ContractSupport {
 
     private static final int SAMPLES = 200;
 
     /** m, k, n, sparsity. */
     private static final double[][] STK = {
-        {128, 128, 128, 0}, {256, 256, 256, .5}, {2048, 1024, 512, .8}, {512, 128, 128, 0}, {128, 128, 512, 0},
-        {1024, 512, 512, 0}, {1024, 512, 512, .5}, {1024, 512, 512, .75},
-        {512, 512, 1024, 0}, {512, 512, 1024, .5}, {512, 512, 1024, .75},
-        {1024, 1024, 1024, 0}, {1024, 1024, 1024, .5}, {1024, 1024, 1024, .75},
+        {128, 128, 128, 0},
+        {256, 256, 256, .5},
+        {2048, 1024, 512, .8},
+        {512, 128, 128, 0},
+        {128, 128, 512, 0},
+        {1024, 512, 512, 0},
+        {1024, 512, 512, .5},
+        {1024, 512, 512, .75},
+        {512, 512, 1024, 0},
+        {512, 512, 1024, .5},
+        {512, 512, 1024, .75},
+        {1024, 1024, 1024, 0},
+        {1024, 1024, 1024, .5},
+        {1024, 1024, 1024, .75},
     };
 
     private List<ElementType> narrowTypes() {
@@ -72,8 +83,13 @@ public abstract class GridContract extends ContractSupport {
 
     /** Checks found (as stored) = op(left * right) at random elements, where the mask allows. */
     private void assertSampled(
-            double[][] left, double[][] right, Transpose transpose, double[][] found, boolean[][] mask,
-            ElementType type, String what) {
+            double[][] left,
+            double[][] right,
+            Transpose transpose,
+            double[][] found,
+            boolean[][] mask,
+            ElementType type,
+            String what) {
         assertEquals(transpose == N ? left.length : right[0].length, found.length, what);
         for (int sample = 0; sample < SAMPLES; sample++) {
             int i = random.nextInt(left.length);
@@ -233,7 +249,10 @@ public abstract class GridContract extends ContractSupport {
         });
     }
 
-    /** The grouped product of rows sorted by expert is the down-projection; its gradients follow with the identity as activation. */
+    /**
+     * The grouped product of rows sorted by expert is the down-projection; its gradients follow with the identity as
+     * activation.
+     */
     @Test
     void groupedGemmForwardAndBackward() {
         int scale = Math.max(1, gridScale() / 2);
@@ -272,7 +291,8 @@ public abstract class GridContract extends ContractSupport {
 
     private void grouped(int[] loads, int inner, int columns, Transpose transpose) {
         ElementType type = types().contains(ElementType.BF16) ? ElementType.BF16 : exactType();
-        ElementType weightType = weightTypes().contains(type) ? type : weightTypes().getFirst();
+        ElementType weightType =
+                weightTypes().contains(type) ? type : weightTypes().getFirst();
         Topology topology = PatternCase.sorted(loads);
         ExpertShape shape = new ExpertShape(loads.length, columns, inner, false, false, false);
         ExpertKernels experts = kernels().experts();
@@ -292,8 +312,7 @@ public abstract class GridContract extends ContractSupport {
             experts.down(plan, a.matrix(), weights, c.matrix());
             Activation identity = Activation.of(Activation.Function.IDENTITY);
             Matrix pre = input(type, topology.rows(), inner, false).matrix();
-            experts.downDgrad(
-                    plan, dC.matrix(), null, weights, identity, pre, a.matrix(), false, dA.matrix(), null);
+            experts.downDgrad(plan, dC.matrix(), null, weights, identity, pre, a.matrix(), false, dA.matrix(), null);
             experts.downWgrad(plan, a.matrix(), dC.matrix(), null, gradients);
             for (int e = 0; e < loads.length; e++) {
                 int from = topology.offset(e);
@@ -314,7 +333,10 @@ public abstract class GridContract extends ContractSupport {
         }
     }
 
-    /** A product whose summed dimension is empty for some experts: their gradients are exactly zero, the others' exactly their loads. */
+    /**
+     * A product whose summed dimension is empty for some experts: their gradients are exactly zero, the others' exactly
+     * their loads.
+     */
     @Test
     void gradientsOfExpertsWithoutRowsAreExactlyZero() {
         int[] loads = {0, 128, 0, 64};

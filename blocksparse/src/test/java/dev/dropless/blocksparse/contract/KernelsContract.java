@@ -15,7 +15,7 @@ import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.junit.jupiter.api.Test;
 
 /** What surrounds the products: description, memory, tasks, closing. */
-public abstract class KernelsContract extends ContractSupport {
+abstract class KernelsContract extends ContractSupport {
 
     @Test
     void describesItself() {
@@ -66,14 +66,8 @@ public abstract class KernelsContract extends ContractSupport {
                 target.assertBorderUntouched(from + " to " + to);
                 double[][] values = source.read();
                 double[][] found = target.read();
-                Matrix rounded = new Matrix(
-                        MemorySegment.ofArray(new byte[42 * to.bytes()]),
-                        to,
-                        0,
-                        6,
-                        7,
-                        7,
-                        MemorySpace.HOST);
+                Matrix rounded =
+                        new Matrix(MemorySegment.ofArray(new byte[42 * to.bytes()]), to, 0, 6, 7, 7, MemorySpace.HOST);
                 for (int i = 0; i < 6; i++) {
                     for (int j = 0; j < 7; j++) {
                         rounded.set(i, j, values[i][j]);

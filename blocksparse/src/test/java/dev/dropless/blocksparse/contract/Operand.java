@@ -37,9 +37,8 @@ final class Operand {
         this.columns = columns;
         long width = strided ? LEFT + columns + RIGHT : columns;
         this.whole = scope.allocate(type, rows, width);
-        this.mirror = memory.space().equals(MemorySpace.HOST)
-                ? whole
-                : Matrix.allocate(Arena.ofAuto(), type, rows, width);
+        this.mirror =
+                memory.space().equals(MemorySpace.HOST) ? whole : Matrix.allocate(Arena.ofAuto(), type, rows, width);
         mirror.fill(BORDER);
         fill(fill);
     }

@@ -17,10 +17,14 @@ import dev.dropless.topology.BlockPattern;
 import java.lang.foreign.MemorySegment;
 import org.junit.jupiter.api.Test;
 
-/** Operands of wrong shape, in wrong memory or on top of each other are refused with a message that names argument, expected and found. */
-public abstract class OperandChecksContract extends ContractSupport {
+/**
+ * Operands of wrong shape, in wrong memory or on top of each other are refused with a message that names argument,
+ * expected and found.
+ */
+abstract class OperandChecksContract extends ContractSupport {
 
-    private static final BlockPattern PATTERN = BcsrPattern.ofMask(2, 3, 4, new boolean[] {true, false, true, false, true, false});
+    private static final BlockPattern PATTERN =
+            BcsrPattern.ofMask(2, 3, 4, new boolean[] {true, false, true, false, true, false});
 
     private Matrix matrix(long rows, long columns) {
         return input(exactType(), rows, columns, false).matrix();
@@ -75,8 +79,7 @@ public abstract class OperandChecksContract extends ContractSupport {
         BlockSparseKernels kernels = kernels().blockSparse();
         Matrix all = matrix(8, 8);
         Matrix left = all.sliceColumns(0, 4);
-        assertRejected(
-                "c", () -> kernels.gemm(left, N, matrix(4, 4), N, all.sliceColumns(3, 4), false));
+        assertRejected("c", () -> kernels.gemm(left, N, matrix(4, 4), N, all.sliceColumns(3, 4), false));
         kernels.gemm(left, N, matrix(4, 4), N, all.sliceColumns(4, 4), false);
         BlockSparseMatrix s = blocks(PATTERN);
         Matrix run = s.data().slice(0, 1, 8, 12);
@@ -92,8 +95,7 @@ public abstract class OperandChecksContract extends ContractSupport {
         TopologyCase test = new TopologyCase("four rows", 3, 2, new int[] {0, 1, -1, 2, 2, -1}); // T = 3, k = 2, N = 4
         try (ExpertPlan plan = experts.plan(test.topology());
                 ExpertPlan other = experts.plan(PatternCase.sorted(2, 2));
-                ExpertWeights weights =
-                        experts.allocate(shape, weightTypes().getFirst())) {
+                ExpertWeights weights = experts.allocate(shape, weightTypes().getFirst())) {
             Matrix x = matrix(3, 5);
             Matrix slots = matrix(3, 2);
             Matrix pre = matrix(4, 8);
@@ -133,8 +135,7 @@ public abstract class OperandChecksContract extends ContractSupport {
         ExpertShape shape = new ExpertShape(3, 5, 4, true, true, true);
         TopologyCase test = new TopologyCase("four rows", 3, 2, new int[] {0, 1, -1, 2, 2, -1});
         try (ExpertPlan plan = experts.plan(test.topology());
-                ExpertWeights weights =
-                        experts.allocate(shape, weightTypes().getFirst())) {
+                ExpertWeights weights = experts.allocate(shape, weightTypes().getFirst())) {
             Matrix[] right = {
                 matrix(3, 5), matrix(3, 2), matrix(4, 8), matrix(4, 4), matrix(4, 8), matrix(3, 2),
             };

@@ -17,7 +17,8 @@ record TopologyCase(String name, int numExperts, int topK, int[] ids) {
                 new TopologyCase("no tokens", 3, 2, new int[0]),
                 new TopologyCase("one token", 6, 2, new int[] {4, 1}),
                 new TopologyCase("one expert", 1, 1, filled(21, 0)),
-                new TopologyCase("unassigned slots", 4, 3, new int[] {0, -1, 2, -1, -1, -1, 3, 0, -1, -1, 2, 3, 0, 2, 3}),
+                new TopologyCase(
+                        "unassigned slots", 4, 3, new int[] {0, -1, 2, -1, -1, -1, 3, 0, -1, -1, 2, 3, 0, 2, 3}),
                 new TopologyCase("nothing assigned", 2, 2, filled(6, -1)),
                 new TopologyCase("same expert twice", 3, 2, new int[] {1, 1, 0, 1, 2, 2}),
                 skewed());

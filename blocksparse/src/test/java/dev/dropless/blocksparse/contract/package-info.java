@@ -1,4 +1,4 @@
-/** What every back end must do, as JUnit classes that the tests of a back end subclass. */
+/** What every back end must do: the test of a back end extends {@link dev.dropless.blocksparse.contract.BackendContract}. */
 @NullMarked
 package dev.dropless.blocksparse.contract;
 

@@ -57,7 +57,8 @@ final class AuxLossCase {
     private void huggingFace() {
         List<Routing> layers = new ArrayList<>();
         for (int i = 0; i < file.number("layers"); i++) {
-            layers.add(ScoreRouter.softmaxTopK(file.number("top_k"), false).route(input("layer" + i + ".router_logits")));
+            layers.add(
+                    ScoreRouter.softmaxTopK(file.number("top_k"), false).route(input("layer" + i + ".router_logits")));
         }
         MultiLayerLossValue value = new LoadBalancingLoss(1).evaluate(layers, mask());
         results.reals("loss", new double[] {value.value()});

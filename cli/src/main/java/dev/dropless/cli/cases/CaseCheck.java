@@ -23,7 +23,12 @@ public final class CaseCheck {
      * @param problem why it could not be compared, or null
      */
     public record Row(
-            String name, double error, double maximum, double limit, boolean passed, @Nullable String problem) {
+            String name,
+            double error,
+            double maximum,
+            double limit,
+            boolean passed,
+            @Nullable String problem) {
 
         @Override
         public String toString() {
@@ -60,8 +65,13 @@ public final class CaseCheck {
     private static Row compare(CaseFile file, String name, Tensor computed, CasePrecision precision) {
         double[] stored = file.doubles(name);
         if (stored.length != computed.values().length) {
-            return new Row(name, Double.NaN, Double.NaN, 0, false, "expected %d elements, found %d"
-                    .formatted(stored.length, computed.values().length));
+            return new Row(
+                    name,
+                    Double.NaN,
+                    Double.NaN,
+                    0,
+                    false,
+                    "expected %d elements, found %d".formatted(stored.length, computed.values().length));
         }
         double limit = computed.role() == Role.INTEGER
                 ? 0

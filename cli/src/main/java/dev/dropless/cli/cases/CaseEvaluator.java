@@ -36,7 +36,8 @@ public record CaseEvaluator(Kernels kernels, CasePrecision precision, EvalPath p
             String family = file.metadata("family");
             List<String> known = Families.all().stream().map(Family::name).toList();
             if (!known.contains(family)) {
-                return Optional.of("family: expected one of %s, found \"%s\"".formatted(String.join(", ", known), family));
+                return Optional.of(
+                        "family: expected one of %s, found \"%s\"".formatted(String.join(", ", known), family));
             }
         }
         return Optional.empty();
@@ -51,15 +52,13 @@ public record CaseEvaluator(Kernels kernels, CasePrecision precision, EvalPath p
      * @throws IllegalArgumentException if it contradicts itself
      */
     public CaseResults evaluate(CaseFile file) throws SafetensorsException {
-        CaseResults results =
-                switch (file.metadata("kind")) {
-                    case "topology" -> TopologyCase.evaluate(file);
-                    case "block_sparse_matmul" -> MatmulCase.evaluate(file, kernels, precision.operands());
-                    case "moe_block" -> MoeBlockCase.evaluate(file, this);
-                    case "aux_loss" -> AuxLossCase.evaluate(file);
-                    default -> throw new IllegalArgumentException(
-                            unsupported(file).orElse(file.metadata("kind")));
-                };
+        CaseResults results = switch (file.metadata("kind")) {
+            case "topology" -> TopologyCase.evaluate(file);
+            case "block_sparse_matmul" -> MatmulCase.evaluate(file, kernels, precision.operands());
+            case "moe_block" -> MoeBlockCase.evaluate(file, this);
+            case "aux_loss" -> AuxLossCase.evaluate(file);
+            default -> throw new IllegalArgumentException(unsupported(file).orElse(file.metadata("kind")));
+        };
         results.keepThoseOf(file);
         return results;
     }

@@ -128,7 +128,7 @@ public final class CaseFile implements AutoCloseable {
         try {
             return file.tensor(name);
         } catch (SafetensorsException e) {
-            throw new BadInput(e.getMessage(), e);
+            throw BadInput.because(e);
         }
     }
 
@@ -143,14 +143,14 @@ public final class CaseFile implements AutoCloseable {
     public int[] shape(String name, int rank) {
         long[] shape = tensor(name).shape();
         if (shape.length != rank) {
-            throw new BadInput("%s: tensor %s: expected %d dimensions, found %d"
-                    .formatted(file.path(), name, rank, shape.length));
+            throw new BadInput(
+                    "%s: tensor %s: expected %d dimensions, found %d".formatted(file.path(), name, rank, shape.length));
         }
         int[] sizes = new int[rank];
         for (int i = 0; i < rank; i++) {
             if (shape[i] > Integer.MAX_VALUE) {
-                throw new BadInput("%s: tensor %s: expected sizes below 2^31, found %d"
-                        .formatted(file.path(), name, shape[i]));
+                throw new BadInput(
+                        "%s: tensor %s: expected sizes below 2^31, found %d".formatted(file.path(), name, shape[i]));
             }
             sizes[i] = (int) shape[i];
         }
@@ -259,8 +259,9 @@ public final class CaseFile implements AutoCloseable {
             case F32 -> ElementType.F32;
             case BF16 -> ElementType.BF16;
             case F16 -> ElementType.F16;
-            default -> throw new BadInput("%s: tensor %s: expected type F64, F32, BF16 or F16, found %s"
-                    .formatted(source, tensor.name(), tensor.type()));
+            default ->
+                throw new BadInput("%s: tensor %s: expected type F64, F32, BF16 or F16, found %s"
+                        .formatted(source, tensor.name(), tensor.type()));
         };
     }
 

@@ -84,13 +84,14 @@ public enum CasePrecision {
     public double limit(Role role, TensorType stored) {
         return switch (this) {
             case F64 -> stored == TensorType.F32 ? 5e-7 : 1e-12;
-            case F32 -> switch (role) {
-                case INTEGER -> 0;
-                case VALUE -> 5e-6;
-                case EXPERT_GRADIENT -> 1e-5;
-                case SHARED_GATE_GRADIENT -> 1e-4;
-                case ROUTER_GRADIENT -> 2e-4;
-            };
+            case F32 ->
+                switch (role) {
+                    case INTEGER -> 0;
+                    case VALUE -> 5e-6;
+                    case EXPERT_GRADIENT -> 1e-5;
+                    case SHARED_GATE_GRADIENT -> 1e-4;
+                    case ROUTER_GRADIENT -> 2e-4;
+                };
             case BF16 -> role == Role.INTEGER ? 0 : role == Role.ROUTER_GRADIENT ? 4 * BF16_LIMIT : BF16_LIMIT;
         };
     }

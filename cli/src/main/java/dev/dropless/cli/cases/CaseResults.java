@@ -4,9 +4,9 @@ import dev.dropless.blocksparse.Matrix;
 import dev.dropless.safetensors.SafetensorsException;
 import dev.dropless.safetensors.SafetensorsWriter;
 import dev.dropless.safetensors.TensorType;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -125,7 +125,8 @@ public final class CaseResults {
         metadata.forEach(writer::metadata);
         tensors.forEach((name, tensor) -> {
             boolean stored = file.contains(name);
-            TensorType type = stored ? file.tensor(name).type() : tensor.role == Role.INTEGER ? TensorType.I64 : TensorType.F64;
+            TensorType type =
+                    stored ? file.tensor(name).type() : tensor.role == Role.INTEGER ? TensorType.I64 : TensorType.F64;
             long[] shape = stored ? file.tensor(name).shape() : tensor.shape;
             writer.tensor(name, type, shape, MemorySegment.ofBuffer(encode(type, tensor.values)));
         });

@@ -29,7 +29,11 @@ final class MatmulCase implements AutoCloseable {
         int blockSize = file.number("block_size");
         int[] shape = file.ints("s.shape");
         BcsrPattern pattern = BcsrPattern.of(
-                shape[0] / blockSize, shape[1] / blockSize, blockSize, file.ints("s.offsets"), file.ints("s.column_indices"));
+                shape[0] / blockSize,
+                shape[1] / blockSize,
+                blockSize,
+                file.ints("s.offsets"),
+                file.ints("s.column_indices"));
         this.sparse = new BlockSparseMatrix(pattern, scope.allocate(type, 1, pattern.elements()));
         kernels.memory().copy(file.matrix("s.data", 1, pattern.elements()), sparse.data());
     }
@@ -103,7 +107,12 @@ final class MatmulCase implements AutoCloseable {
         Matrix data = scope.allocate(type, 1, sparse.pattern().elements());
         kernels.blockSparse().sdd(a, ta, b, tb, new BlockSparseMatrix(sparse.pattern(), data));
         int size = sparse.pattern().blockSize();
-        results.reals("sdd." + suffix(ta, tb), host(data).toDoubles(), sparse.pattern().blocks(), size, size);
+        results.reals(
+                "sdd." + suffix(ta, tb),
+                host(data).toDoubles(),
+                sparse.pattern().blocks(),
+                size,
+                size);
     }
 
     private void put(String name, Matrix c) {
@@ -114,7 +123,8 @@ final class MatmulCase implements AutoCloseable {
         if (matrix.space().isHost()) {
             return matrix;
         }
-        Matrix copy = Matrix.of(new double[Math.toIntExact(matrix.rows() * matrix.columns())], matrix.rows(), matrix.columns());
+        Matrix copy = Matrix.of(
+                new double[Math.toIntExact(matrix.rows() * matrix.columns())], matrix.rows(), matrix.columns());
         kernels.memory().copy(matrix, copy);
         return copy;
     }

@@ -14,11 +14,11 @@ import dev.dropless.moe.SavedState;
 import dev.dropless.moe.Trainable;
 import dev.dropless.moe.family.Families;
 import dev.dropless.moe.family.Family;
-import dev.dropless.moe.loss.AuxiliaryLoss;
 import dev.dropless.moe.family.LayerCheckpoint;
 import dev.dropless.moe.family.Parameter.Group;
 import dev.dropless.moe.family.Settings;
 import dev.dropless.moe.family.TensorBinding;
+import dev.dropless.moe.loss.AuxiliaryLoss;
 import dev.dropless.moe.loss.LossValue;
 import dev.dropless.moe.router.Routing;
 import dev.dropless.moe.sparse.ComposedKernels;
@@ -56,7 +56,8 @@ final class MoeBlockCase implements AutoCloseable {
         this.path = evaluator.path();
         this.family = Families.byName(file.metadata("family"));
         String source = file.path() + ": config";
-        this.settings = new Settings(source, Json.parseObject(source, file.metadata("config")).values());
+        this.settings = new Settings(
+                source, Json.parseObject(source, file.metadata("config")).values());
         this.config = family.config(settings);
         boolean padded = settings.has("block_size");
         this.kernels = path == EvalPath.SPARSE
@@ -122,7 +123,8 @@ final class MoeBlockCase implements AutoCloseable {
         }
         int blockSize = settings.size("block_size");
         TopologyCase.sorting(results, "case.topology.", topology);
-        results.integers("case.topology.padded_bins", PaddedRows.of(topology, blockSize).paddedBins());
+        results.integers(
+                "case.topology.padded_bins", PaddedRows.of(topology, blockSize).paddedBins());
         TopologyCase.arrays(
                 results,
                 "case.topology.",

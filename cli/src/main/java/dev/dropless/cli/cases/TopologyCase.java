@@ -71,9 +71,8 @@ final class TopologyCase {
     /** Shape and index arrays of the block-diagonal matrix. */
     static void arrays(CaseResults results, String prefix, MoeBlockPattern pattern) {
         BcsrArrays arrays = pattern.arrays();
-        results.integers(prefix + "shape", new int[] {
-            Math.toIntExact(pattern.rows()), Math.toIntExact(pattern.columns())
-        });
+        results.integers(
+                prefix + "shape", new int[] {Math.toIntExact(pattern.rows()), Math.toIntExact(pattern.columns())});
         results.integers(prefix + "offsets", arrays.offsets());
         results.integers(prefix + "column_indices", arrays.columnIndices());
         results.integers(prefix + "row_indices", arrays.rowIndices());

@@ -25,8 +25,26 @@ public record Machine(String jdk, String os, String cpu, List<String> features, 
     private static final Path CPUINFO = Path.of("/proc/cpuinfo");
 
     private static final List<String> INTERESTING = List.of(
-            "sse4_2", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni",
-            "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_int8", "asimd", "asimdhp", "bf16", "i8mm", "sve",
+            "sse4_2",
+            "avx",
+            "f16c",
+            "fma",
+            "avx2",
+            "avx_vnni",
+            "avx512f",
+            "avx512bw",
+            "avx512vl",
+            "avx512_vnni",
+            "avx512_bf16",
+            "avx512_fp16",
+            "amx_tile",
+            "amx_bf16",
+            "amx_int8",
+            "asimd",
+            "asimdhp",
+            "bf16",
+            "i8mm",
+            "sve",
             "sve2");
 
     /** Copies the features. */

@@ -77,6 +77,11 @@ final class VectorPeak {
             k = k.fma(factor, addend);
             l = l.fma(factor, addend);
         }
-        return a.add(b).add(c).add(d).add(e.add(f).add(g).add(h)).add(i.add(j).add(k).add(l)).lane(0);
+        return a.add(b)
+                .add(c)
+                .add(d)
+                .add(e.add(f).add(g).add(h))
+                .add(i.add(j).add(k).add(l))
+                .lane(0);
     }
 }

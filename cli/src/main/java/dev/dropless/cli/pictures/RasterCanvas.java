@@ -49,12 +49,11 @@ final class RasterCanvas implements Canvas, AutoCloseable {
         graphics.setColor(Color.BLACK);
         graphics.setFont(new Font(Font.SANS_SERIF, Font.PLAIN, size));
         double width = graphics.getFontMetrics().stringWidth(text);
-        double shift =
-                switch (anchor) {
-                    case START -> 0;
-                    case MIDDLE -> width / 2;
-                    case END -> width;
-                };
+        double shift = switch (anchor) {
+            case START -> 0;
+            case MIDDLE -> width / 2;
+            case END -> width;
+        };
         graphics.drawString(text, (float) (x - shift), (float) y);
     }
 

@@ -65,28 +65,33 @@ public final class TopologyPicture {
         return canvas.svg();
     }
 
-    private double x(double column) {
-        return LEFT + column / Math.max(1, pattern.columns()) * (WIDTH - LEFT - RIGHT);
+    private double x(long column) {
+        return LEFT + (double) column / Math.max(1, pattern.columns()) * (WIDTH - LEFT - RIGHT);
     }
 
-    private double y(double row) {
-        return TOP + row / Math.max(1, pattern.rows()) * (HEIGHT - TOP - BOTTOM);
+    private double y(long row) {
+        return TOP + (double) row / Math.max(1, pattern.rows()) * (HEIGHT - TOP - BOTTOM);
     }
 
     private void draw(Canvas canvas) {
         canvas.text(LEFT, 30, Anchor.START, 17, title);
         double stored = (double) pattern.rows() * pattern.columns();
-        canvas.text(LEFT, 52, Anchor.START, 13, String.format(
-                Locale.ROOT,
-                "%,d rows x %,d columns (E = %d experts x F = %d), blocks of at most %d x %d: %,d blocks, %.2f %% of the elements stored",
-                pattern.rows(),
-                pattern.columns(),
-                pattern.numExperts(),
-                pattern.ffnHiddenSize(),
-                pattern.blockSize(),
-                pattern.blockSize(),
-                pattern.blocks(),
-                stored == 0 ? 0 : 100.0 * pattern.elements() / stored));
+        canvas.text(
+                LEFT,
+                52,
+                Anchor.START,
+                12,
+                String.format(
+                        Locale.ROOT,
+                        "%,d rows x %,d columns (%d experts x F = %d), %,d blocks of up to %d x %d, %.2f %% of the elements stored",
+                        pattern.rows(),
+                        pattern.columns(),
+                        pattern.numExperts(),
+                        pattern.ffnHiddenSize(),
+                        pattern.blocks(),
+                        pattern.blockSize(),
+                        pattern.blockSize(),
+                        stored == 0 ? 0 : 100.0 * pattern.elements() / stored));
         canvas.fill(LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM, EMPTY);
         for (int e = 0; e < pattern.numExperts(); e++) {
             expert(canvas, e);
@@ -98,17 +103,15 @@ public final class TopologyPicture {
     }
 
     private void expert(Canvas canvas, int e) {
-        double width = pattern.ffnHiddenSize();
+        long width = pattern.ffnHiddenSize();
         double x = x(e * width);
         double y = y(topology.offset(e));
         canvas.fill(x, y, x((e + 1) * width) - x, y(topology.offset(e + 1)) - y, e % 2 == 0 ? EVEN : ODD);
     }
 
     private void blockBorders(Canvas canvas) {
-        double size = pattern.blockSize();
-        if (pattern.rows() == 0
-                || x(size) - x(0) < SMALLEST_VISIBLE_BLOCK
-                || y(size) - y(0) < SMALLEST_VISIBLE_BLOCK) {
+        int size = pattern.blockSize();
+        if (pattern.rows() == 0 || x(size) - x(0) < SMALLEST_VISIBLE_BLOCK || y(size) - y(0) < SMALLEST_VISIBLE_BLOCK) {
             return;
         }
         for (int block = 0; block < pattern.blocks(); block++) {
@@ -136,7 +139,7 @@ public final class TopologyPicture {
         int experts = pattern.numExperts();
         int step = Math.max(1, Math.ceilDiv(experts, 16));
         for (int e = 0; e < experts; e += step) {
-            double middle = x((e + 0.5) * pattern.ffnHiddenSize());
+            double middle = (x((long) e * pattern.ffnHiddenSize()) + x((e + 1L) * pattern.ffnHiddenSize())) / 2;
             canvas.line(middle, HEIGHT - BOTTOM, middle, HEIGHT - BOTTOM + 5, FRAME);
             canvas.text(middle, HEIGHT - BOTTOM + 19, Anchor.MIDDLE, 12, Integer.toString(e));
         }

@@ -29,11 +29,12 @@ public enum RoutingPattern {
         atLeast("experts", numExperts, 1);
         atLeast("topk", topK, 1);
         if (topK > numExperts) {
-            throw new IllegalArgumentException("topk: expected at most the %d experts, found %d".formatted(numExperts, topK));
+            throw new IllegalArgumentException(
+                    "topk: expected at most the %d experts, found %d".formatted(numExperts, topK));
         }
         if ((long) tokens * topK > Integer.MAX_VALUE) {
-            throw new IllegalArgumentException("tokens: expected tokens x topk below 2^31, found %d x %d"
-                    .formatted(tokens, topK));
+            throw new IllegalArgumentException(
+                    "tokens: expected tokens x topk below 2^31, found %d x %d".formatted(tokens, topK));
         }
         SplittableRandom random = new SplittableRandom(seed);
         int[] ids = new int[tokens * topK];

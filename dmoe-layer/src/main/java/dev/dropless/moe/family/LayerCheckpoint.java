@@ -2,6 +2,7 @@ package dev.dropless.moe.family;
 
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
+import dev.dropless.blocksparse.MemorySpace;
 import dev.dropless.blocksparse.Transpose;
 import dev.dropless.blocksparse.spi.ExpertWeights;
 import dev.dropless.blocksparse.spi.KernelMemory;
@@ -54,8 +55,9 @@ public final class LayerCheckpoint {
         for (TensorBinding binding : layout.bindings()) {
             StoredTensor tensor = source.tensor(prefix + binding.name());
             if (!tensor.shape().equals(binding.shape())) {
-                throw new IllegalArgumentException("%s: tensor %s: expected shape %s as the configuration says, found %s"
-                        .formatted(source.description(), tensor.name(), binding.shape(), tensor.shape()));
+                throw new IllegalArgumentException(
+                        "%s: tensor %s: expected shape %s as the configuration says, found %s"
+                                .formatted(source.description(), tensor.name(), binding.shape(), tensor.shape()));
             }
             for (Piece piece : binding.pieces()) {
                 load(piece, tensor, parameters);
@@ -80,17 +82,17 @@ public final class LayerCheckpoint {
                     .sorted()
                     .findFirst()
                     .ifPresent(name -> {
-                        throw new IllegalArgumentException("%s: tensor %s: expected only the %d tensors of this family under %s%s, found one more"
-                                .formatted(source.description(), name, expected.size(), prefix, scope));
+                        throw new IllegalArgumentException(
+                                "%s: tensor %s: expected only the %d tensors of this family under %s%s, found one more"
+                                        .formatted(source.description(), name, expected.size(), prefix, scope));
                     });
         }
     }
 
     private void load(Piece piece, StoredTensor tensor, MoeParameters parameters) {
         Parameter parameter = piece.parameter();
-        Oriented stored = view(piece, tensor.data(), tensor.type());
-        boolean copied = stored == null;
-        Oriented source = copied ? gather(piece, tensor.data(), tensor.type()) : stored;
+        Oriented view = view(piece, tensor.data(), tensor.type());
+        Oriented source = view != null ? view : gather(piece, tensor.data(), tensor.type());
         ExpertWeights experts = experts(parameter, parameters);
         if (experts != null) {
             experts.load(
@@ -117,11 +119,15 @@ public final class LayerCheckpoint {
             int columns = parameter.columns(config);
             Oriented result = view != null
                     ? view
-                    : new Oriented(Matrix.of(new double[Math.multiplyExact(rows, columns)], rows, columns), Transpose.N);
+                    : new Oriented(
+                            Matrix.of(new double[Math.multiplyExact(rows, columns)], rows, columns), Transpose.N);
             ExpertWeights experts = experts(parameter, tensors);
             if (experts != null) {
                 experts.store(
-                        Objects.requireNonNull(parameter.part()), parameter.expert(), result.matrix(), result.transpose());
+                        Objects.requireNonNull(parameter.part()),
+                        parameter.expert(),
+                        result.matrix(),
+                        result.transpose());
             } else {
                 memory.copy(matrix(parameter.group(), tensors), result.matrix());
             }
@@ -148,14 +154,15 @@ public final class LayerCheckpoint {
     private @Nullable Oriented view(Piece piece, MemorySegment data, ElementType type) {
         int rows = piece.parameter().rows(config);
         int columns = piece.parameter().columns(config);
-        var space = dev.dropless.blocksparse.MemorySpace.HOST;
         if (piece.columnStride() == 1) {
             return new Oriented(
-                    new Matrix(data, type, piece.offset(), rows, columns, piece.rowStride(), space), Transpose.N);
+                    new Matrix(data, type, piece.offset(), rows, columns, piece.rowStride(), MemorySpace.HOST),
+                    Transpose.N);
         }
         if (piece.rowStride() == 1) {
             return new Oriented(
-                    new Matrix(data, type, piece.offset(), columns, rows, piece.columnStride(), space), Transpose.T);
+                    new Matrix(data, type, piece.offset(), columns, rows, piece.columnStride(), MemorySpace.HOST),
+                    Transpose.T);
         }
         return null;
     }
@@ -186,32 +193,33 @@ public final class LayerCheckpoint {
 
     private static @Nullable ExpertWeights experts(Parameter parameter, LayerTensors tensors) {
         return switch (parameter.group()) {
-            case EXPERTS -> present(
-                    parameter.group(),
-                    switch (tensors) {
-                        case MoeParameters parameters -> parameters.experts();
-                        case MoeGradients gradients -> gradients.experts();
-                    });
+            case EXPERTS ->
+                present(
+                        parameter.group(),
+                        switch (tensors) {
+                            case MoeParameters parameters -> parameters.experts();
+                            case MoeGradients gradients -> gradients.experts();
+                        });
             case SHARED -> present(parameter.group(), tensors.shared());
             default -> null;
         };
     }
 
     private static Matrix matrix(Group group, LayerTensors tensors) {
-        Matrix matrix =
-                switch (group) {
-                    case ROUTER -> switch (tensors) {
-                        case MoeParameters parameters -> parameters.routerWeight();
-                        case MoeGradients gradients -> gradients.routerWeight();
-                    };
-                    case ROUTER_BIAS -> tensors.routerBias();
-                    case SELECTION_BIAS -> tensors instanceof MoeParameters parameters ? parameters.selectionBias() : null;
-                    case SHARED_GATE -> tensors.sharedGate();
-                    case LATENT_IN -> tensors.latentIn();
-                    case LATENT_OUT -> tensors.latentOut();
-                    case OUTPUT_BIAS -> tensors.outputBias();
-                    case EXPERTS, SHARED -> null;
+        Matrix matrix = switch (group) {
+            case ROUTER ->
+                switch (tensors) {
+                    case MoeParameters parameters -> parameters.routerWeight();
+                    case MoeGradients gradients -> gradients.routerWeight();
                 };
+            case ROUTER_BIAS -> tensors.routerBias();
+            case SELECTION_BIAS -> tensors instanceof MoeParameters parameters ? parameters.selectionBias() : null;
+            case SHARED_GATE -> tensors.sharedGate();
+            case LATENT_IN -> tensors.latentIn();
+            case LATENT_OUT -> tensors.latentOut();
+            case OUTPUT_BIAS -> tensors.outputBias();
+            case EXPERTS, SHARED -> null;
+        };
         return present(group, matrix);
     }
 

@@ -44,7 +44,8 @@ public final class Layout {
      */
     public Set<String> scopes() {
         Set<String> scopes = new LinkedHashSet<>();
-        bindings.forEach(binding -> scopes.add(binding.name().substring(0, binding.name().indexOf('.') + 1)));
+        bindings.forEach(binding ->
+                scopes.add(binding.name().substring(0, binding.name().indexOf('.') + 1)));
         return scopes;
     }
 

@@ -10,13 +10,14 @@ import static dev.dropless.moe.family.Storage.IN_OUT;
 import static dev.dropless.moe.family.Storage.OUT_IN;
 
 import dev.dropless.blocksparse.ExpertShape;
+import dev.dropless.blocksparse.WeightPart;
 import dev.dropless.moe.Combination;
 import dev.dropless.moe.MoeConfig;
+import dev.dropless.moe.SharedExpert;
+import dev.dropless.moe.family.Parameter.Group;
 import dev.dropless.moe.loss.AuxiliaryLoss;
 import dev.dropless.moe.loss.MegaBlocksBalancingLoss;
 import dev.dropless.moe.loss.RouterZLoss;
-import dev.dropless.moe.SharedExpert;
-import dev.dropless.moe.family.Parameter.Group;
 import dev.dropless.moe.router.CapacityRule;
 import dev.dropless.moe.router.ExpertCapacity;
 import dev.dropless.moe.router.ScoreRouter;
@@ -129,12 +130,7 @@ final class MegaBlocksFamilies {
         return layout;
     }
 
-    private static void projection(
-            Layout layout,
-            String name,
-            boolean bias,
-            dev.dropless.blocksparse.WeightPart weight,
-            dev.dropless.blocksparse.WeightPart biasPart) {
+    private static void projection(Layout layout, String name, boolean bias, WeightPart weight, WeightPart biasPart) {
         layout.shared(name + ".weight", OUT_IN, weight);
         if (bias) {
             layout.shared(name + ".bias", OUT_IN, biasPart);
@@ -143,7 +139,9 @@ final class MegaBlocksFamilies {
 
     private static Map<String, AuxiliaryLoss> losses(Settings s) {
         Map<String, AuxiliaryLoss> losses = new LinkedHashMap<>();
-        losses.put("load_balancing_loss", new MegaBlocksBalancingLoss(s.number("moe_loss_weight"), s.size("num_layers", 1)));
+        losses.put(
+                "load_balancing_loss",
+                new MegaBlocksBalancingLoss(s.number("moe_loss_weight"), s.size("num_layers", 1)));
         if (s.number("moe_zloss_weight", 0) > 0) {
             losses.put("router_z_loss", new RouterZLoss(s.number("moe_zloss_weight")));
         }

@@ -42,9 +42,7 @@ public final class Settings {
      */
     public int size(String key) {
         Object value = values.get(key);
-        if (value instanceof Number number
-                && number.doubleValue() == number.intValue()
-                && number.intValue() >= 1) {
+        if (value instanceof Number number && number.doubleValue() == number.intValue() && number.intValue() >= 1) {
             return number.intValue();
         }
         throw mismatch(key, "a whole number from 1 to 2147483647", value);
@@ -141,8 +139,9 @@ public final class Settings {
                     case "gelu" -> Activation.Function.GELU_ERF;
                     case "gelu_tanh", "gelu_new", "gelu_pytorch_tanh" -> Activation.Function.GELU_TANH;
                     case "linear" -> Activation.Function.IDENTITY;
-                    default -> throw mismatch(
-                            key, "silu, relu, relu2, gelu, gelu_tanh, gelu_new, gelu_pytorch_tanh or linear", name);
+                    default ->
+                        throw mismatch(
+                                key, "silu, relu, relu2, gelu, gelu_tanh, gelu_new, gelu_pytorch_tanh or linear", name);
                 });
     }
 

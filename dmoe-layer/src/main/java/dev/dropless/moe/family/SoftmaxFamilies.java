@@ -7,8 +7,8 @@ import static dev.dropless.moe.family.Storage.OUT_IN;
 
 import dev.dropless.moe.Jitter;
 import dev.dropless.moe.MoeConfig;
-import dev.dropless.moe.loss.AuxiliaryLoss;
 import dev.dropless.moe.family.Parameter.Group;
+import dev.dropless.moe.loss.AuxiliaryLoss;
 import dev.dropless.moe.loss.LoadBalancingLoss;
 import dev.dropless.moe.router.ScoreRouter;
 import java.util.List;

@@ -3,12 +3,14 @@ package dev.dropless.moe.loss;
 import dev.dropless.moe.router.Routing;
 
 /**
- * The expert-level balance losses of DeepSeek-V2 and DeepSeek-V3. Over the S tokens of a sequence (or all tokens of the batch):
+ * The expert-level balance losses of DeepSeek-V2 and DeepSeek-V3. Over the S tokens of a sequence (or all tokens of the
+ * batch):
  *
- * <pre>  loss = alpha * mean over sequences of sum over e of f_e * P_e,   f_e = E * count_e / (k * S),   P_e = mean over t of q_te</pre>
+ * <pre>  loss = alpha * mean over sequences of sum over e of f_e * P_e
+ *  f_e = E * count_e / (k * S),   P_e = mean over t of q_te</pre>
  *
- * <p>Convention: divided by k, so perfect balance gives alpha times the mean sum of q. The variants differ in what counts and in q; see
- * {@link Variant}.
+ * <p>Convention: divided by k, so perfect balance gives alpha times the mean sum of q. The variants differ in what
+ * counts and in q; see {@link Variant}.
  *
  * @param alpha factor on the loss
  * @param variant what counts, and over which tokens
@@ -18,15 +20,15 @@ public record DeepSeekBalancingLoss(double alpha, Variant variant) implements Au
     /** What counts, and over which tokens. */
     public enum Variant {
         /**
-         * DeepSeek-V2 with {@code seq_aux}: per sequence, choices are the router's own, q the scores (arXiv 2405.04434, equations
-         * 23-25).
+         * DeepSeek-V2 with {@code seq_aux}: per sequence, choices are the router's own, q the scores (arXiv 2405.04434,
+         * equations 23-25).
          */
         V2_SEQUENCE,
         /** DeepSeek-V2 without {@code seq_aux}: the same over the whole batch. */
         V2_BATCH,
         /**
-         * DeepSeek-V3's complementary sequence-wise loss: per sequence, choices are the k largest scores without bias or groups, q the
-         * scores divided by their sum (arXiv 2412.19437, equations 17-20).
+         * DeepSeek-V3's complementary sequence-wise loss: per sequence, choices are the k largest scores without bias
+         * or groups, q the scores divided by their sum (arXiv 2412.19437, equations 17-20).
          */
         V3_SEQUENCE
     }

@@ -12,10 +12,10 @@ import org.jspecify.annotations.Nullable;
  *
  * with f_ke the share of tokens whose k-th best p is expert e and P_e the mean of p_te, p = softmax(router logits).
  *
- * <p>Convention: all k choices count, so the loss is k times that of versions which divide by k. Choices are those of the k largest p,
- * whatever biases or groups the router selects by. Layers are concatenated along the tokens before both averages; tokens that the
- * attention mask leaves out are in neither, in any layer. Source: {@code load_balancing_loss_func} of {@code transformers}, after
- * Switch Transformers (arXiv 2101.03961), equations 4-6.
+ * <p>Convention: all k choices count, so the loss is k times that of versions which divide by k. Choices are those of
+ * the k largest p, whatever biases or groups the router selects by. Layers are concatenated along the tokens before
+ * both averages; tokens that the attention mask leaves out are in neither, in any layer. Source: {@code
+ * load_balancing_loss_func} of {@code transformers}, after Switch Transformers (arXiv 2101.03961), equations 4-6.
  *
  * @param coefficient factor on the loss
  */

@@ -11,11 +11,12 @@ import java.util.Arrays;
  *
  * <pre>  loss = weight * CV(L)^2,   L_e = sum over t of Phi((g_te - h_te) / softplus(m_te))</pre>
  *
- * with g the logits without noise, m the noise logits, Phi the standard normal distribution function and h_te the k-th largest noisy
- * logit of the token among the other experts: the chance that e is chosen if its noise is drawn again. With k = E that chance is 1.
+ * with g the logits without noise, m the noise logits, Phi the standard normal distribution function and h_te the k-th
+ * largest noisy logit of the token among the other experts: the chance that e is chosen if its noise is drawn again.
+ * With k = E that chance is 1.
  *
- * <p>Convention: population variance; the gradient includes the path through h. Source: Shazeer et al. 2017, arXiv 1701.06538, appendix
- * A, equations 8-11.
+ * <p>Convention: population variance; the gradient includes the path through h. Source: Shazeer et al. 2017, arXiv
+ * 1701.06538, appendix A, equations 8-11.
  *
  * @param weight factor on the loss
  */

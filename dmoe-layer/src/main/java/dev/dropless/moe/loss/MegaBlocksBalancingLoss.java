@@ -11,8 +11,8 @@ import java.util.List;
  *
  * with n the number of choices of an expert, dropped ones included, and s the router's scores.
  *
- * <p>Convention: divided by T * k and by the layers of the whole model, so perfect balance over all layers gives the weight itself. Counts
- * are exact. Source: {@code batched_load_balancing_loss} of {@code databricks/megablocks}.
+ * <p>Convention: divided by T * k and by the layers of the whole model, so perfect balance over all layers gives the
+ * weight itself. Counts are exact. Source: {@code batched_load_balancing_loss} of {@code databricks/megablocks}.
  *
  * @param weight factor on the loss ({@code moe_loss_weight})
  * @param totalLayers MoE layers of the whole model, 1 or more; those passed may be a part of them

@@ -7,12 +7,12 @@ import dev.dropless.moe.router.Routing;
  *
  * <pre>  loss = coefficient * E * sum over e of f_e * P_e</pre>
  *
- * with f_e the share of tokens whose kept first choice is e and P_e the mean over tokens of the final combine weight w_te, 0 for
- * experts that do not compute the token.
+ * with f_e the share of tokens whose kept first choice is e and P_e the mean over tokens of the final combine weight
+ * w_te, 0 for experts that do not compute the token.
  *
- * <p>Convention: a dropped first choice counts as expert 0, and P is made of combine weights, not of probabilities, so the gradient is
- * with respect to {@link LossValue#dWeights}. Source: {@code load_balancing_loss_func} as called by {@code NllbMoeSparseMLP} of
- * {@code transformers}; NLLB team 2022, arXiv 2207.04672.
+ * <p>Convention: a dropped first choice counts as expert 0, and P is made of combine weights, not of probabilities, so
+ * the gradient is with respect to {@link LossValue#dWeights}. Source: {@code load_balancing_loss_func} as called by
+ * {@code NllbMoeSparseMLP} of {@code transformers}; NLLB team 2022, arXiv 2207.04672.
  *
  * @param coefficient factor on the loss
  */

@@ -13,8 +13,8 @@ final class NormalDistribution {
     }
 
     /**
-     * The distribution function by its series 1/2 + density(u) * (u + u^3/3 + u^5/(3*5) + ...), whose terms all have one sign
-     * (Marsaglia 2004, Journal of Statistical Software 11(4)). The absolute error is a few units of 1e-16.
+     * The distribution function by its series 1/2 + density(u) * (u + u^3/3 + u^5/(3*5) + ...), whose terms all have
+     * one sign (Marsaglia 2004, Journal of Statistical Software 11(4)). The absolute error is a few units of 1e-16.
      */
     static double cumulative(double u) {
         if (Double.isNaN(u)) {

@@ -7,9 +7,9 @@ import dev.dropless.moe.router.Routing;
  *
  * <pre>  loss = coefficient * mean over t of (ln sum over e of exp(z_te))^2</pre>
  *
- * with z the router logits as they came. Convention: one value per router, not summed over layers and not divided by their number
- * (MegaBlocks returns the vector, Hugging Face's Switch adds them up). Source: ST-MoE (Zoph et al. 2022, arXiv 2202.08906), equation
- * 5.
+ * with z the router logits as they came. Convention: one value per router, not summed over layers and not divided by
+ * their number (MegaBlocks returns the vector, Hugging Face's Switch adds them up). Source: ST-MoE (Zoph et al. 2022,
+ * arXiv 2202.08906), equation 5.
  *
  * @param coefficient factor on the loss; 1e-3 is usual
  */

@@ -20,8 +20,8 @@ final class Bins {
     Bins(Topology routed, int capacity) {
         int experts = routed.numExperts();
         if ((long) experts * capacity > Integer.MAX_VALUE) {
-            throw new IllegalArgumentException("capacity: expected numExperts * capacity below 2^31, found %d * %d"
-                    .formatted(experts, capacity));
+            throw new IllegalArgumentException(
+                    "capacity: expected numExperts * capacity below 2^31, found %d * %d".formatted(experts, capacity));
         }
         this.capacity = capacity;
         slotOfRow = new int[experts * capacity];

@@ -29,8 +29,7 @@ final class DenseExperts implements AutoCloseable {
         for (WeightPart part : WeightPart.values()) {
             if (shape.has(part)) {
                 parts.put(
-                        part,
-                        scope.allocate(type, (long) shape.numExperts() * shape.rows(part), shape.columns(part)));
+                        part, scope.allocate(type, (long) shape.numExperts() * shape.rows(part), shape.columns(part)));
             }
         }
     }

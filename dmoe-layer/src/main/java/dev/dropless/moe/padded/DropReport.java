@@ -68,7 +68,7 @@ public record DropReport(
      * @return assigned slots less dropped ones
      */
     public long usefulRows() {
-        return assignedSlots - droppedSlots.length;
+        return (long) assignedSlots - droppedSlots.length;
     }
 
     /**

@@ -3,8 +3,8 @@ package dev.dropless.moe.router;
 import java.util.Arrays;
 
 /**
- * Drops the choices that exceed an expert's capacity. Choices queue for their expert in a fixed order, and those at positions
- * below the capacity stay. Dropping moves no choice to another slot.
+ * Drops the choices that exceed an expert's capacity. Choices queue for their expert in a fixed order, and those at
+ * positions below the capacity stay. Dropping moves no choice to another slot.
  *
  * @param capacity positions of each expert
  * @param scope which tokens compete with each other
@@ -24,11 +24,13 @@ public record CapacityRule(ExpertCapacity capacity, Scope scope, Order order) {
     public enum Order {
         /** By slot, token * k + rank: an earlier token's last choice goes before a later token's first (MegaBlocks). */
         SLOT,
-        /** All first choices in token order, then all second choices, and so on (GShard, arXiv 2006.16668, algorithm 1). */
+        /**
+         * All first choices in token order, then all second choices, and so on (GShard, arXiv 2006.16668, algorithm 1).
+         */
         CHOICE,
         /**
-         * As {@code CHOICE}, with tokens in descending order of their largest score, ties in token order (batch prioritised
-         * routing: Riquelme et al. 2021, arXiv 2106.05974, section 4).
+         * As {@code CHOICE}, with tokens in descending order of their largest score, ties in token order (batch
+         * prioritised routing: Riquelme et al. 2021, arXiv 2106.05974, section 4).
          */
         PRIORITY
     }

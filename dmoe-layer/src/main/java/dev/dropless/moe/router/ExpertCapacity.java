@@ -27,8 +27,8 @@ public interface ExpertCapacity {
     }
 
     /**
-     * floor(factor * k * T / E), and no limit for factor 0 (MegaBlocks {@code moe_capacity_factor}; Switch Transformers, arXiv
-     * 2101.03961, equation 3, with k = 1).
+     * floor(factor * k * T / E), and no limit for factor 0 (MegaBlocks {@code moe_capacity_factor}; Switch
+     * Transformers, arXiv 2101.03961, equation 3, with k = 1).
      *
      * @param factor capacity factor, 0 or more
      * @return the capacity

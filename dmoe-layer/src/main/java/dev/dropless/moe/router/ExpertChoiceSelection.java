@@ -1,12 +1,12 @@
 package dev.dropless.moe.router;
 
 /**
- * Experts choose tokens: each takes the floor(c * T / E) tokens, at most T, that score highest for it, ties to the earlier token
- * (Zhou et al. 2022, arXiv 2202.09368, section 3.2). A token gets anything from no expert to all of them, so the router has k = E
- * slots; unused ones are -1.
+ * Experts choose tokens: each takes the floor(c * T / E) tokens, at most T, that score highest for it, ties to the
+ * earlier token (Zhou et al. 2022, arXiv 2202.09368, section 3.2). A token gets anything from no expert to all of them,
+ * so the router has k = E slots; unused ones are -1.
  *
- * <p>Not for causal decoders: whether a token is chosen depends on the tokens after it, so what is trained cannot be computed when
- * text is generated token by token.
+ * <p>Not for causal decoders: whether a token is chosen depends on the tokens after it, so what is trained cannot be
+ * computed when text is generated token by token.
  *
  * @param capacityFactor c, the mean number of experts of a token
  */

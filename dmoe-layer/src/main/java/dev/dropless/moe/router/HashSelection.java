@@ -4,8 +4,8 @@ import java.util.Arrays;
 import java.util.Comparator;
 
 /**
- * Experts looked up by token id: row {@code tokenId} of a fixed table, in table order (Roller et al. 2021, arXiv 2106.04426). An
- * expert may stand twice in a row; its score then counts in both slots.
+ * Experts looked up by token id: row {@code tokenId} of a fixed table, in table order (Roller et al. 2021, arXiv
+ * 2106.04426). An expert may stand twice in a row; its score then counts in both slots.
  */
 public final class HashSelection implements Selection {
 
@@ -52,8 +52,9 @@ public final class HashSelection implements Selection {
     }
 
     /**
-     * A table that balances the load of a known text: token ids in descending frequency, ties in order of id, each go to the k
-     * experts with the smallest load so far, ties to the lower expert (section 3 of the paper, balanced assignment).
+     * A table that balances the load of a known text: token ids in descending frequency, ties in order of id, each go
+     * to the k experts with the smallest load so far, ties to the lower expert (section 3 of the paper, balanced
+     * assignment).
      *
      * @param frequencies how often each token id occurs, [vocabulary], 0 or more
      * @param topK k, 1 to E

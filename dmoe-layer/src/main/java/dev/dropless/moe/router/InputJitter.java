@@ -1,9 +1,9 @@
 package dev.dropless.moe.router;
 
 /**
- * Multiplicative jitter on what the router sees, in training: x * u elementwise with u uniform in [1 - eps, 1 + eps] (Switch
- * Transformers, arXiv 2101.03961, appendix on exploration across experts). Only the router's copy of x is changed, and the gradient that comes back from the
- * logits to x is multiplied by the same factors.
+ * Multiplicative jitter on what the router sees, in training: x * u elementwise with u uniform in [1 - eps, 1 + eps]
+ * (Switch Transformers, arXiv 2101.03961, appendix on exploration across experts). Only the router's copy of x is
+ * changed, and the gradient that comes back from the logits to x is multiplied by the same factors.
  */
 public final class InputJitter {
 

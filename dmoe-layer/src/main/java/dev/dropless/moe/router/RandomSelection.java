@@ -3,8 +3,8 @@ package dev.dropless.moe.router;
 import java.util.SplittableRandom;
 
 /**
- * k different experts for each token position, drawn uniformly and independent of the scores: the random routing of THOR (Zuo
- * et al. 2021, arXiv 2110.04260) and a null model for routing statistics.
+ * k different experts for each token position, drawn uniformly and independent of the scores: the random routing of
+ * THOR (Zuo et al. 2021, arXiv 2110.04260) and a null model for routing statistics.
  *
  * @param seed the same seed and T give the same experts
  */

@@ -8,7 +8,9 @@ final class Ranking {
 
     private Ranking() {}
 
-    /** Positions 0..count-1 of values[offset + i * stride], largest value first, ties to the lower position, NaN last. */
+    /**
+     * Positions 0..count-1 of values[offset + i * stride], largest value first, ties to the lower position, NaN last.
+     */
     static int[] descending(double[] values, int offset, int stride, int count) {
         // Double.compare puts NaN last among ascending keys
         return Arrays.stream(identity(count))

@@ -3,11 +3,11 @@ package dev.dropless.moe.router;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a router decides on. Token = b * sequence + s. Arrays are shared, not copied: neither the caller nor a router may change
- * them while the input or a {@link Routing} made from it is in use.
+ * What a router decides on. Token = b * sequence + s. Arrays are shared, not copied: neither the caller nor a router
+ * may change them while the input or a {@link Routing} made from it is in use.
  *
- * <p>A NaN logit is allowed and stays with its token: it ranks below every number (ties to the lower id), and that token's
- * weights become NaN where arithmetic says so. Minus infinity excludes an expert's score, not its selection.
+ * <p>A NaN logit is allowed and stays with its token: it ranks below every number (ties to the lower id), and that
+ * token's weights become NaN where arithmetic says so. Minus infinity excludes an expert's score, not its selection.
  */
 public final class RouterInput {
 
@@ -143,7 +143,7 @@ public final class RouterInput {
     /**
      * Source of random numbers.
      *
-     * @return the source given, or one with seed 0
+     * @return the source given, or {@link RouterNoise#none}
      */
     public RouterNoise noise() {
         return noise;
@@ -161,7 +161,7 @@ public final class RouterInput {
         private int @Nullable [] tokenIds;
         private double @Nullable [] noiseLogits;
         private boolean training;
-        private RouterNoise noise = RouterNoise.seeded(0);
+        private RouterNoise noise = RouterNoise.none();
 
         private Builder(double[] logits, int tokens, int numExperts) {
             Arguments.atLeast("tokens", tokens, 0);
@@ -244,7 +244,7 @@ public final class RouterInput {
         }
 
         /**
-         * Sets the source of random numbers; without this call it is {@code RouterNoise.seeded(0)}.
+         * Sets the source of random numbers; without this call a router that draws one refuses the input.
          *
          * @param source the source
          * @return this

@@ -4,8 +4,8 @@ import java.util.Map;
 import java.util.SplittableRandom;
 
 /**
- * Where a router gets its random numbers. A router asks once per purpose for a whole array, so draws are easy to record and to
- * replay, and a layer that recomputes its forward pass sees the same numbers again.
+ * Where a router gets its random numbers. A router asks once per purpose for a whole array, so draws are easy to record
+ * and to replay, and a layer that recomputes its forward pass sees the same numbers again.
  */
 @FunctionalInterface
 public interface RouterNoise {
@@ -38,6 +38,17 @@ public interface RouterNoise {
     double[] draw(Draw draw, int count);
 
     /**
+     * No numbers.
+     *
+     * @return a source that throws {@code IllegalArgumentException} when asked
+     */
+    static RouterNoise none() {
+        return (draw, count) -> {
+            throw Arguments.mismatch("noise", "a source of numbers for " + draw, "none");
+        };
+    }
+
+    /**
      * Numbers that are a pure function of seed, purpose and position. Use another seed for every layer and every step.
      *
      * @param seed any value
@@ -45,7 +56,10 @@ public interface RouterNoise {
      */
     static RouterNoise seeded(long seed) {
         return (draw, count) -> {
-            var random = new SplittableRandom(seed * 0x9E3779B97F4A7C15L + draw.ordinal());
+            // name hashes are fixed by the language, and far from multiples of SplittableRandom's step, which would
+            // only
+            // shift the stream
+            var random = new SplittableRandom(seed ^ draw.name().hashCode() * 0xD1342543DE82EF95L);
             var numbers = new double[count];
             for (int i = 0; i < count; i++) {
                 numbers[i] = switch (draw) {
@@ -62,7 +76,8 @@ public interface RouterNoise {
      * Numbers recorded earlier.
      *
      * @param recorded numbers by purpose; not copied
-     * @return a source that throws {@code IllegalArgumentException} when asked for a purpose or a count that was not recorded
+     * @return a source that throws {@code IllegalArgumentException} when asked for a purpose or a count that was not
+     *     recorded
      */
     static RouterNoise replay(Map<Draw, double[]> recorded) {
         return (draw, count) -> {

@@ -18,8 +18,9 @@ public final class Routers {
     private Routers() {}
 
     /**
-     * Noisy top-k gating: the k largest noisy logits, softmax over them (Shazeer et al. 2017, arXiv 1701.06538, equations 3-5).
-     * The input carries the noise logits x W_noise; {@link ScoreRouter#backwardNoise} gives their gradient.
+     * Noisy top-k gating: the k largest noisy logits, softmax over them (Shazeer et al. 2017, arXiv 1701.06538,
+     * equations 3-5). The input carries the noise logits x W_noise; {@link ScoreRouter#backwardNoise} gives their
+     * gradient.
      *
      * @param topK k
      * @return the router
@@ -33,9 +34,9 @@ public final class Routers {
     }
 
     /**
-     * GShard: top 2, weights divided by their sum before anything is dropped, in training a random second expert, first choices
-     * queue before second ones (Lepikhin et al. 2020, arXiv 2006.16668, algorithm 1). The group of the paper is the batch given.
-     * Capacity is floor(factor * 2 T / E).
+     * GShard: top 2, weights divided by their sum before anything is dropped, in training a random second expert, first
+     * choices queue before second ones (Lepikhin et al. 2020, arXiv 2006.16668, algorithm 1). The group of the paper is
+     * the batch given. Capacity is floor(factor * 2 T / E).
      *
      * @param capacityFactor capacity factor; 0 drops nothing
      * @return the router
@@ -49,8 +50,8 @@ public final class Routers {
     }
 
     /**
-     * Switch: top 1, weight p, capacity floor(factor * S / E) in each sequence (Fedus et al. 2021, arXiv 2101.03961, section 2.2).
-     * The jitter on the router's input is {@link InputJitter}.
+     * Switch: top 1, weight p, capacity floor(factor * S / E) in each sequence (Fedus et al. 2021, arXiv 2101.03961,
+     * section 2.2). The jitter on the router's input is {@link InputJitter}.
      *
      * @param capacityFactor capacity factor; 0 drops nothing
      * @return the router
@@ -62,8 +63,8 @@ public final class Routers {
     }
 
     /**
-     * ST-MoE: GShard's top 2 (Zoph et al. 2022, arXiv 2202.08906; capacity factor 1.25 in training and 2 in evaluation),
-     * trained with the router z-loss.
+     * ST-MoE: GShard's top 2 (Zoph et al. 2022, arXiv 2202.08906; capacity factor 1.25 in training and 2 in
+     * evaluation), trained with the router z-loss.
      *
      * @param capacityFactor capacity factor; 0 drops nothing
      * @return the router
@@ -73,8 +74,8 @@ public final class Routers {
     }
 
     /**
-     * GLaM: top 2 with weights that sum to 1 and GShard's queues, without the random second expert (Du et al. 2021, arXiv
-     * 2112.06905).
+     * GLaM: top 2 with weights that sum to 1 and GShard's queues, without the random second expert (Du et al. 2021,
+     * arXiv 2112.06905).
      *
      * @param capacityFactor capacity factor; 0 drops nothing
      * @return the router
@@ -87,8 +88,8 @@ public final class Routers {
     }
 
     /**
-     * OpenMoE: the two largest softmax scores as they are, first choices before second ones (Xue et al. 2024, arXiv 2402.01739),
-     * trained with balance loss and router z-loss.
+     * OpenMoE: the two largest softmax scores as they are, first choices before second ones (Xue et al. 2024, arXiv
+     * 2402.01739), trained with balance loss and router z-loss.
      *
      * @param capacityFactor capacity factor; 0 drops nothing
      * @return the router
@@ -100,8 +101,8 @@ public final class Routers {
     }
 
     /**
-     * V-MoE's batch prioritised routing: the k largest softmax scores as they are, the surest tokens first in every queue (Riquelme
-     * et al. 2021, arXiv 2106.05974, section 4).
+     * V-MoE's batch prioritised routing: the k largest softmax scores as they are, the surest tokens first in every
+     * queue (Riquelme et al. 2021, arXiv 2106.05974, section 4).
      *
      * @param topK k
      * @param capacityFactor capacity factor; 0 drops nothing
@@ -114,8 +115,9 @@ public final class Routers {
     }
 
     /**
-     * MegaBlocks: the k largest softmax scores, divided by their norm if asked for (Gale et al. 2022, arXiv 2211.15841). Without a
-     * capacity this is the dropless layer's router; with one, choices are dropped in slot order and weights stay.
+     * MegaBlocks: the k largest softmax scores, divided by their norm if asked for (Gale et al. 2022, arXiv
+     * 2211.15841). Without a capacity this is the dropless layer's router; with one, choices are dropped in slot order
+     * and weights stay.
      *
      * @param topK k
      * @param norm order of the norm ({@code moe_normalize_expert_weights}), or 0 for none
@@ -132,8 +134,8 @@ public final class Routers {
     }
 
     /**
-     * Expert choice (Zhou et al. 2022, arXiv 2202.09368): see {@link ExpertChoiceSelection}, also for why it does not fit causal
-     * decoders.
+     * Expert choice (Zhou et al. 2022, arXiv 2202.09368): see {@link ExpertChoiceSelection}, also for why it does not
+     * fit causal decoders.
      *
      * @param numExperts E, which is also k
      * @param capacityFactor mean number of experts of a token
@@ -146,8 +148,8 @@ public final class Routers {
     }
 
     /**
-     * Device-limited routing: softmax scores, experts of the {@code topDevices} devices with the best expert only (DeepSeek-V2, arXiv
-     * 2405.04434, section 2.2.2).
+     * Device-limited routing: softmax scores, experts of the {@code topDevices} devices with the best expert only
+     * (DeepSeek-V2, arXiv 2405.04434, section 2.2.2).
      *
      * @param topK k
      * @param devices number of devices, divides E
@@ -163,8 +165,8 @@ public final class Routers {
     }
 
     /**
-     * Balancing without auxiliary loss: sigmoid scores, selection by score + bias, in groups or not, weights divided by their sum
-     * (DeepSeek-V3, arXiv 2412.19437, equations 12-16). {@link SelectionBias} moves the bias.
+     * Balancing without auxiliary loss: sigmoid scores, selection by score + bias, in groups or not, weights divided by
+     * their sum (DeepSeek-V3, arXiv 2412.19437, equations 12-16). {@link SelectionBias} moves the bias.
      *
      * @param topK k
      * @param groups limit, or null
@@ -180,7 +182,8 @@ public final class Routers {
     }
 
     /**
-     * Hash layers (Roller et al. 2021, arXiv 2106.04426): experts by token id, each with weight 1/k as nothing is learned.
+     * Hash layers (Roller et al. 2021, arXiv 2106.04426): experts by token id, each with weight 1/k as nothing is
+     * learned.
      *
      * @param topK k, as in the table
      * @param table experts of each token id
@@ -209,8 +212,9 @@ public final class Routers {
     }
 
     /**
-     * A router whose weight is random and never trained: the k largest logits, softmax over them, and no gradient to the logits
-     * (SMoE-Dropout: Chen et al. 2023, arXiv 2303.01610, section 3). The random weight itself is the layer's.
+     * A router whose weight is random and never trained: the k largest logits, softmax over them, and no gradient to
+     * the logits (SMoE-Dropout: Chen et al. 2023, arXiv 2303.01610, section 3). The random weight itself is the
+     * layer's.
      *
      * @param topK k
      * @return the router
@@ -224,8 +228,8 @@ public final class Routers {
     }
 
     /**
-     * Token rounding (SonicMoE, arXiv 2512.14080): loads become multiples of a tile, to the nearer one, and weights are the softmax
-     * scores divided by their sum.
+     * Token rounding (SonicMoE, arXiv 2512.14080): loads become multiples of a tile, to the nearer one, and weights are
+     * the softmax scores divided by their sum.
      *
      * @param topK choices of each token before rounding
      * @param slots largest number of experts of a token after rounding

@@ -4,8 +4,8 @@ import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a router decided for every token, with what its backward pass and the auxiliary losses need. Slot = token * k + rank.
- * The arrays are the routing's own, not copies: read them, never write them.
+ * What a router decided for every token, with what its backward pass and the auxiliary losses need. Slot = token * k +
+ * rank. The arrays are the routing's own, not copies: read them, never write them.
  */
 public final class Routing {
 
@@ -334,8 +334,8 @@ public final class Routing {
     }
 
     /**
-     * Adds to the gradient of the noise logits what a gradient of the gate logits gives them: g = z + n * softplus(m), so
-     * dm += dg * n * sigmoid(m).
+     * Adds to the gradient of the noise logits what a gradient of the gate logits gives them: g = z + n * softplus(m),
+     * so dm += dg * n * sigmoid(m).
      *
      * @param dGate gradient of {@link #gateLogits}, [T, E]
      * @param dNoiseLogits added to, [T, E]; left alone if no noise was added

@@ -4,7 +4,9 @@ import java.util.Arrays;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
-/** What a routing looks like, as plain values. All are computed from the routing given; nothing is collected over time. */
+/**
+ * What a routing looks like, as plain values. All are computed from the routing given; nothing is collected over time.
+ */
 public final class RoutingStatistics {
 
     private final Routing routing;
@@ -110,8 +112,8 @@ public final class RoutingStatistics {
     }
 
     /**
-     * How many tokens are computed by both experts of a pair (OLMoE, arXiv 2409.02060, section 5.2, where counts are divided by the
-     * diagonal).
+     * How many tokens are computed by both experts of a pair (OLMoE, arXiv 2409.02060, section 5.2, where counts are
+     * divided by the diagonal).
      *
      * @return a new array [E, E], symmetric; the diagonal counts the tokens of one expert
      */
@@ -132,8 +134,8 @@ public final class RoutingStatistics {
     }
 
     /**
-     * Share of the occurrences of a token id that reach each expert (vocabulary specialisation, OLMoE, arXiv 2409.02060, section
-     * 5.4).
+     * Share of the occurrences of a token id that reach each expert (vocabulary specialisation, OLMoE, arXiv
+     * 2409.02060, section 5.4).
      *
      * @return from each token id that occurs to [E] shares, in ascending order of ids
      * @throws IllegalArgumentException if the routing's input has no token ids
@@ -166,8 +168,8 @@ public final class RoutingStatistics {
     }
 
     /**
-     * Mutual information of token id and expert over all computed slots, divided by the entropy of the load: how much of the choice
-     * the token id alone explains.
+     * Mutual information of token id and expert over all computed slots, divided by the entropy of the load: how much
+     * of the choice the token id alone explains.
      *
      * @return from 0 (independent) to 1 (the token id decides); 0 if the load has no entropy
      * @throws IllegalArgumentException if the routing's input has no token ids

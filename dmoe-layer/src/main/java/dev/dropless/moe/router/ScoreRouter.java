@@ -4,8 +4,8 @@ import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The router made of options: gating, selection, random second expert, capacity and weight rule, in this order. Immutable and
- * safe for use by several threads; equal inputs give equal routings.
+ * The router made of options: gating, selection, random second expert, capacity and weight rule, in this order.
+ * Immutable and safe for use by several threads; equal inputs give equal routings.
  */
 public final class ScoreRouter implements Router {
 
@@ -184,9 +184,10 @@ public final class ScoreRouter implements Router {
         }
 
         /**
-         * In training, keeps the second choice with probability min(1, 2 w_2) only (GShard, arXiv 2006.16668, section 2.2); a
-         * choice that is not kept takes no place in its expert's queue. w_2 is the weight before dropping without the scale, or the
-         * score if the weight rule runs after dropping (NLLB's {@code second_expert_policy} random).
+         * In training, keeps the second choice with probability min(1, 2 w_2) only (GShard, arXiv 2006.16668, section
+         * 2.2); a choice that is not kept takes no place in its expert's queue. w_2 is the weight before dropping
+         * without the scale, or the score if the weight rule runs after dropping (NLLB's {@code second_expert_policy}
+         * random).
          *
          * @param on whether to do so
          * @return this

@@ -6,8 +6,9 @@ public final class SelectionBias {
     private SelectionBias() {}
 
     /**
-     * One update, after a training step: b_e + rate * sign(mean load - load_e) (Wang et al. 2024, arXiv 2408.15664, algorithm 1;
-     * DeepSeek-V3, arXiv 2412.19437, section 2.1.2). With several ranks or micro-batches, add up their loads first.
+     * One update, after a training step: b_e + rate * sign(mean load - load_e) (Wang et al. 2024, arXiv 2408.15664,
+     * algorithm 1; DeepSeek-V3, arXiv 2412.19437, section 2.1.2). With several ranks or micro-batches, add up their
+     * loads first.
      *
      * @param bias b, [E]; left alone
      * @param tokensPerExpert load, [E]

@@ -1,11 +1,13 @@
 package dev.dropless.moe.router;
 
 /**
- * Routes whole sequences: a sequence's logits are the mean of its tokens' logits (for a linear router, the logits of the mean token),
- * another router decides on them, and every token of the sequence gets that decision (the sentence-level routing of Kudugunta et al.
- * 2021, arXiv 2110.03742, section 3). Capacities, groups and noise of the inner router count sequences.
+ * Routes whole sequences: a sequence's logits are the mean of its tokens' logits (for a linear router, the logits of
+ * the mean token), another router decides on them, and every token of the sequence gets that decision (the
+ * sentence-level routing of Kudugunta et al. 2021, arXiv 2110.03742, section 3). Capacities, groups and noise of the
+ * inner router count sequences.
  *
- * <p>{@link Routing#units} of the result is the decision itself. Not for causal decoders: the mean looks at later tokens.
+ * <p>{@link Routing#units} of the result is the decision itself. Not for causal decoders: the mean looks at later
+ * tokens.
  */
 public final class SequenceRouter implements Router {
 

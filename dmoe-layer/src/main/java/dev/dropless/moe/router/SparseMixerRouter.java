@@ -1,15 +1,16 @@
 package dev.dropless.moe.router;
 
 /**
- * The two-expert router of PhiMoE (SparseMixer-v2: Liu et al. 2024, arXiv 2409.12136). The first expert is the one with the largest
- * logit m; experts with (m - z) / max(|z|, m) above 2 * eps are masked; its weight is its softmax over the rest, q. The second is
- * found the same way with the first one left out, m being the largest of what remains. The two weights are not normalised together.
+ * The two-expert router of PhiMoE (SparseMixer-v2: Liu et al. 2024, arXiv 2409.12136). The first expert is the one with
+ * the largest logit m; experts with (m - z) / max(|z|, m) above 2 * eps are masked; its weight is its softmax over the
+ * rest, q. The second is found the same way with the first one left out, m being the largest of what remains. The two
+ * weights are not normalised together.
  *
- * <p>In training an expert is sampled: argmax of z_masked - ln(exponential draw); its weight is q * f with f = 1 if it is the one
- * with the largest logit or its uniform draw is above 0.75, and f = 0.3333 otherwise.
+ * <p>In training an expert is sampled: argmax of z_masked - ln(exponential draw); its weight is q * f with f = 1 if it
+ * is the one with the largest logit or its uniform draw is above 0.75, and f = 0.3333 otherwise.
  *
- * <p>Backward, in both modes: dz += dw * q_e * (onehot_e - q). The factor f has no part in it; that is the method's estimator and
- * the exact gradient where f = 1.
+ * <p>Backward, in both modes: dz += dw * q_e * (onehot_e - q). The factor f has no part in it; that is the method's
+ * estimator and the exact gradient where f = 1.
  */
 public final class SparseMixerRouter implements Router {
 

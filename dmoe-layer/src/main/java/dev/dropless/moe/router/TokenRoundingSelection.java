@@ -1,10 +1,10 @@
 package dev.dropless.moe.router;
 
 /**
- * Token choice whose loads are moved to multiples of a tile, by less than one tile per expert, so that no tile computes padding
- * (SonicMoE, arXiv 2512.14080). Every token first chooses its {@code baseTopK} best experts. An expert that rounds up
- * takes the best further tokens that have a slot left; one that rounds down, or finds too few tokens, gives up its worst. The
- * router's k is the largest number of experts a token may end up with.
+ * Token choice whose loads are moved to multiples of a tile, by less than one tile per expert, so that no tile computes
+ * padding (SonicMoE, arXiv 2512.14080). Every token first chooses its {@code baseTopK} best experts. An expert that
+ * rounds up takes the best further tokens that have a slot left; one that rounds down, or finds too few tokens, gives
+ * up its worst. The router's k is the largest number of experts a token may end up with.
  *
  * @param base how tokens choose
  * @param baseTopK choices of each token before rounding, at most the router's k

@@ -30,8 +30,8 @@ public record TopKSelection(By by, @Nullable GroupLimit groups) implements Selec
     }
 
     /**
-     * Experts form equal consecutive groups (the experts of one device or node); only those of the best groups of a token may be
-     * chosen, as if the others scored minus infinity.
+     * Experts form equal consecutive groups (the experts of one device or node); only those of the best groups of a
+     * token may be chosen, as if the others scored minus infinity.
      *
      * @param numGroups number of groups, divides E
      * @param topGroups how many groups stay
@@ -149,7 +149,9 @@ public record TopKSelection(By by, @Nullable GroupLimit groups) implements Selec
         return score == GroupScore.MAX ? first : first + second;
     }
 
-    /** Writes the positions of the k largest values, largest first, ties to the lower position, NaN below every number. */
+    /**
+     * Writes the positions of the k largest values, largest first, ties to the lower position, NaN below every number.
+     */
     static void best(double[] values, int offset, int count, int[] ids, int idOffset, int k) {
         int filled = 0;
         for (int candidate = 0; candidate < count; candidate++) {

@@ -1,8 +1,9 @@
 package dev.dropless.moe.router;
 
 /**
- * Slot s goes to expert s mod E, for benchmarks with a perfectly even load (MegaBlocks {@code uniform_expert_assignment}). Weights
- * come from the scores of these experts; MegaBlocks keeps the weights of the experts that were best.
+ * Slot s goes to expert s mod E, for benchmarks with a perfectly even load (MegaBlocks {@code
+ * uniform_expert_assignment}). Weights come from the scores of these experts; MegaBlocks keeps the weights of the
+ * experts that were best.
  */
 public record UniformSelection() implements Selection {
 

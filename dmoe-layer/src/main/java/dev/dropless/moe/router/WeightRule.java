@@ -10,8 +10,8 @@ import org.jspecify.annotations.Nullable;
  * @param source where r comes from
  * @param normalization what r is divided by, or null
  * @param scale factor on the result
- * @param overKept whether softmax and normalisation run over the choices that are left after dropping (true) or over all
- *     choices, before any is dropped (false); without a capacity rule there is no difference
+ * @param overKept whether softmax and normalisation run over the choices that are left after dropping (true) or over
+ *     all choices, before any is dropped (false); without a capacity rule there is no difference
  */
 public record WeightRule(Source source, @Nullable Normalization normalization, double scale, boolean overKept) {
 
@@ -28,7 +28,8 @@ public record WeightRule(Source source, @Nullable Normalization normalization, d
     }
 
     /**
-     * The divisor d = max((sum of |r|^p)^(1/p) + epsilon, floor). Where the floor decides, it is a constant for the gradient.
+     * The divisor d = max((sum of |r|^p)^(1/p) + epsilon, floor). Where the floor decides, it is a constant for the
+     * gradient.
      *
      * @param p order of the norm, 1 or more
      * @param epsilon added to the norm

@@ -100,8 +100,7 @@ public final class BlockSparseExperts implements ExpertKernels {
     }
 
     @Override
-    public void combine(
-            ExpertPlan plan, Matrix out, @Nullable Matrix combineWeights, Matrix y, boolean accumulate) {
+    public void combine(ExpertPlan plan, Matrix out, @Nullable Matrix combineWeights, Matrix y, boolean accumulate) {
         RowPermutation.exact(plan.topology()).scatter(out, combineWeights, y, accumulate);
     }
 
@@ -149,10 +148,20 @@ public final class BlockSparseExperts implements ExpertKernels {
         try (Call call = new Call(plan, weights)) {
             Matrix rows = call.dense(call.permutation().rows(), call.shape.hiddenSize());
             products.dsd(
-                    call.sparse(call.gate(dPre)), Transpose.N, call.weights.all(WeightPart.GATE), Transpose.N, rows, false);
+                    call.sparse(call.gate(dPre)),
+                    Transpose.N,
+                    call.weights.all(WeightPart.GATE),
+                    Transpose.N,
+                    rows,
+                    false);
             if (call.shape.gated()) {
                 products.dsd(
-                        call.sparse(call.up(dPre)), Transpose.N, call.weights.all(WeightPart.UP), Transpose.N, rows, true);
+                        call.sparse(call.up(dPre)),
+                        Transpose.N,
+                        call.weights.all(WeightPart.UP),
+                        Transpose.N,
+                        rows,
+                        true);
             }
             call.plan.compact(rows, dRows);
         }
@@ -201,7 +210,9 @@ public final class BlockSparseExperts implements ExpertKernels {
             if (!(plan instanceof BlockSparsePlan own) || !(weights instanceof BlockSparseExpertWeights ownWeights)) {
                 scope.close();
                 throw new IllegalArgumentException("plan, weights: expected those this path made, found %s, %s"
-                        .formatted(plan.getClass().getSimpleName(), weights.getClass().getSimpleName()));
+                        .formatted(
+                                plan.getClass().getSimpleName(),
+                                weights.getClass().getSimpleName()));
             }
             this.plan = own;
             this.weights = ownWeights;
@@ -278,7 +289,9 @@ public final class BlockSparseExperts implements ExpertKernels {
             for (int expert = 0; expert < shape.numExperts(); expert++) {
                 for (long j = 0; j < values.columns(); j++) {
                     double sum = bias.get(expert, j);
-                    for (int row = plan.topology().offset(expert); row < plan.topology().offset(expert + 1); row++) {
+                    for (int row = plan.topology().offset(expert);
+                            row < plan.topology().offset(expert + 1);
+                            row++) {
                         sum += values.get(row, j);
                     }
                     bias.set(expert, j, sum);

@@ -57,7 +57,8 @@ final class BlockSparsePlan implements ExpertPlan {
                 if (slot < 0) {
                     stored.sliceRows(i, 1).fill(0);
                 } else {
-                    stored.sliceRows(i, 1).copyFrom(values.slice(topology.rowOfSlot(slot), 1, column, stored.columns()));
+                    stored.sliceRows(i, 1)
+                            .copyFrom(values.slice(topology.rowOfSlot(slot), 1, column, stored.columns()));
                 }
             }
         }
@@ -72,7 +73,8 @@ final class BlockSparsePlan implements ExpertPlan {
             for (int i = 0; i < stored.rows(); i++) {
                 int slot = permutation.slotOfRow((int) firstRow + i);
                 if (slot >= 0) {
-                    values.slice(topology.rowOfSlot(slot), 1, column, stored.columns()).copyFrom(stored.sliceRows(i, 1));
+                    values.slice(topology.rowOfSlot(slot), 1, column, stored.columns())
+                            .copyFrom(stored.sliceRows(i, 1));
                 }
             }
         }

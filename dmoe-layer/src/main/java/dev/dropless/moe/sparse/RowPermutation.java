@@ -53,7 +53,10 @@ public final class RowPermutation {
      * @throws IllegalArgumentException if {@code multiple} is below 1 or there would be more than 2^31 - 1 rows
      */
     public static RowPermutation padded(Topology topology, int multiple) {
-        return new RowPermutation(topology.tokens(), topology.topK(), PaddedRows.of(topology, multiple).slotSource());
+        return new RowPermutation(
+                topology.tokens(),
+                topology.topK(),
+                PaddedRows.of(topology, multiple).slotSource());
     }
 
     /**
@@ -157,5 +160,4 @@ public final class RowPermutation {
     double weight(Matrix weights, int slot) {
         return weights.get(slot / topK, slot % topK);
     }
-
 }

@@ -207,8 +207,7 @@ final class CpuBlockSparseKernels implements BlockSparseKernels {
     }
 
     /** Copies the blocks of one block row to or from their places in a dense matrix. */
-    private static void copyBlocks(
-            BlockSparseMatrix s, int blockRow, Matrix dense, boolean toDense, Scratch scratch) {
+    private static void copyBlocks(BlockSparseMatrix s, int blockRow, Matrix dense, boolean toDense, Scratch scratch) {
         BlockPattern pattern = s.pattern();
         float[] line = scratch.buffer(0, pattern.blockSize());
         for (int block = pattern.firstBlock(blockRow); block < pattern.firstBlock(blockRow + 1); block++) {

@@ -27,11 +27,13 @@ final class CpuExpertKernels implements ExpertKernels {
     private final ProductRunner runner;
     private final TileKernels kernels;
     private final TokenSums sums;
+    private final Activations activations;
 
     CpuExpertKernels(ProductRunner runner) {
         this.runner = runner;
         this.kernels = runner.kernels();
         this.sums = new TokenSums(runner);
+        this.activations = new Activations(runner);
     }
 
     @Override
@@ -70,8 +72,7 @@ final class CpuExpertKernels implements ExpertKernels {
     }
 
     @Override
-    public void combine(
-            ExpertPlan plan, Matrix out, @Nullable Matrix combineWeights, Matrix y, boolean accumulate) {
+    public void combine(ExpertPlan plan, Matrix out, @Nullable Matrix combineWeights, Matrix y, boolean accumulate) {
         ExpertOperands.combine(SPACE, plan.topology(), out, combineWeights, y);
         sums.rows(out, new SlotWeights(plan.topology(), combineWeights), y, accumulate);
     }
@@ -112,12 +113,16 @@ final class CpuExpertKernels implements ExpertKernels {
         Topology topology = plan.topology();
         CpuExpertWeights own = CpuExpertWeights.own("gradients", gradients);
         ExpertOperands.downWgrad(SPACE, topology, hidden, dY, combineWeights, own.shape());
-        WgradProduct.Side inputs =
-                new WgradProduct.Side(topology, hidden, false, new SlotWeights(topology, null));
+        WgradProduct.Side inputs = new WgradProduct.Side(topology, hidden, false, new SlotWeights(topology, null));
         WgradProduct.Side outputs =
                 new WgradProduct.Side(topology, dY, true, new SlotWeights(topology, combineWeights));
         runner.run(new WgradProduct(kernels, topology, inputs, outputs, own.down()));
-        sums.biasGradients(topology, outputs, 0, own.bias(WeightPart.DOWN_BIAS), own.shape().hiddenSize());
+        sums.biasGradients(
+                topology,
+                outputs,
+                0,
+                own.bias(WeightPart.DOWN_BIAS),
+                own.shape().hiddenSize());
     }
 
     @Override
@@ -157,5 +162,17 @@ final class CpuExpertKernels implements ExpertKernels {
         if (x != null && dInputWeights != null) {
             sums.inputWeightGradients(topology, x, dRows, dInputWeights);
         }
+    }
+
+    @Override
+    public void activate(Activation activation, boolean gated, Matrix pre, Matrix hidden) {
+        ExpertOperands.activate(SPACE, gated, pre, hidden);
+        activations.forward(FloatActivation.of(activation), gated, pre, hidden);
+    }
+
+    @Override
+    public void activateBackward(Activation activation, boolean gated, Matrix pre, Matrix dHidden, Matrix dPre) {
+        ExpertOperands.activateBackward(SPACE, gated, pre, dHidden, dPre);
+        activations.backward(FloatActivation.of(activation), gated, pre, dHidden, dPre);
     }
 }

@@ -63,7 +63,8 @@ final class CpuExpertWeights implements ExpertWeights {
     }
 
     /** The bias [numExperts * columns(part)], or null where there is none. */
-    @Nullable Storage bias(WeightPart part) {
+    @Nullable
+    Storage bias(WeightPart part) {
         return biases.get(part);
     }
 

@@ -24,10 +24,8 @@ final class CpuTaskRunner implements TaskRunner, AutoCloseable {
     CpuTaskRunner(int threads) {
         workers = new Thread[threads - 1];
         for (int i = 0; i < workers.length; i++) {
-            workers[i] = Thread.ofPlatform()
-                    .daemon()
-                    .name("dropless-cpu-" + (i + 1))
-                    .start(this::work);
+            workers[i] =
+                    Thread.ofPlatform().daemon().name("dropless-cpu-" + (i + 1)).start(this::work);
         }
     }
 

@@ -11,13 +11,16 @@ enum CpuTier {
     VECTOR {
         /** The reasons are in the order in which a user would have to remove them. */
         @Override
-        @Nullable String disqualifier() {
+        @Nullable
+        String disqualifier() {
             if (ModuleLayer.boot().findModule(VECTOR_MODULE).isEmpty()) {
                 return "the module %s is not resolved; start Java with --add-modules %s"
                         .formatted(VECTOR_MODULE, VECTOR_MODULE);
             }
             Module self = CpuTier.class.getModule();
-            if (self.isNamed() && !self.canRead(ModuleLayer.boot().findModule(VECTOR_MODULE).orElseThrow())) {
+            if (self.isNamed()
+                    && !self.canRead(
+                            ModuleLayer.boot().findModule(VECTOR_MODULE).orElseThrow())) {
                 return "the module %s does not read %s; load both in the boot layer"
                         .formatted(self.getName(), VECTOR_MODULE);
             }
@@ -37,7 +40,8 @@ enum CpuTier {
     /** Plain Java. */
     SCALAR {
         @Override
-        @Nullable String disqualifier() {
+        @Nullable
+        String disqualifier() {
             return null;
         }
 
@@ -76,7 +80,8 @@ enum CpuTier {
             CpuTier tier = named(forced);
             String cause = tier.disqualifier();
             if (cause != null) {
-                throw new IllegalStateException("%s: tier \"%s\" cannot be used: %s".formatted(PROPERTY, forced, cause));
+                throw new IllegalStateException(
+                        "%s: tier \"%s\" cannot be used: %s".formatted(PROPERTY, forced, cause));
             }
             return tier.create();
         }

@@ -98,7 +98,9 @@ final class MicroKernelGenerator {
                     INIT_NAME,
                     MTD_void,
                     0,
-                    code -> code.aload(0).invokespecial(CD_Object, INIT_NAME, MTD_void).return_());
+                    code -> code.aload(0)
+                            .invokespecial(CD_Object, INIT_NAME, MTD_void)
+                            .return_());
             type.withMethodBody("multiply", DISPATCH, ClassFile.ACC_PUBLIC, this::dispatch);
             for (int m = 1; m <= maxRows; m++) {
                 int rows = m;
@@ -148,7 +150,12 @@ final class MicroKernelGenerator {
         code.labelBinding(loop).iload(K).iload(DEPTH).if_icmpge(done);
         for (int j = 0; j < VECTORS; j++) {
             species(code);
-            code.aload(B).iload(B_OFFSET).iload(K).loadConstant(TileKernels.PANEL).imul().iadd();
+            code.aload(B)
+                    .iload(B_OFFSET)
+                    .iload(K)
+                    .loadConstant(TileKernels.PANEL)
+                    .imul()
+                    .iadd();
             code.loadConstant(j * lanes).iadd();
             code.invokestatic(FLOAT_VECTOR, "fromArray", LOAD).astore(B_VECTORS + j);
         }

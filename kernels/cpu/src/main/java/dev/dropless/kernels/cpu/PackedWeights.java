@@ -39,8 +39,9 @@ final class PackedWeights {
         this.panels = Math.ceilDiv(outputs, PANEL / parts);
         long elements = (long) panels * inputs * PANEL;
         if (elements > Integer.MAX_VALUE - 8) {
-            throw new IllegalArgumentException("shape: expected at most 2^31 - 9 elements in one projection of an expert, found %d x %d"
-                    .formatted(inputs, (long) outputs * parts));
+            throw new IllegalArgumentException(
+                    "shape: expected at most 2^31 - 9 elements in one projection of an expert, found %d x %d"
+                            .formatted(inputs, (long) outputs * parts));
         }
         experts = new Storage[numExperts];
         Arrays.setAll(experts, e -> Storage.allocate(type, (int) elements));

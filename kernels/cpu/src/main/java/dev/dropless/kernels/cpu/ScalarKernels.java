@@ -24,8 +24,7 @@ final class ScalarKernels implements TileKernels {
     }
 
     @Override
-    public void multiply(
-            int rows, int depth, float[] a, int aOffset, float[] b, int bOffset, float[] c, int cOffset) {
+    public void multiply(int rows, int depth, float[] a, int aOffset, float[] b, int bOffset, float[] c, int cOffset) {
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < PANEL; j += LANES) {
                 multiply(depth, a, aOffset + i * ROW_STRIDE, b, bOffset + j, c, cOffset + i * PANEL + j);
@@ -125,8 +124,7 @@ final class ScalarKernels implements TileKernels {
             float up = b[bOffset + i];
             float gradient = g[gOffset + i];
             a[aOffset + i] = gradient * (FloatMath.dHidden(activation, gate) * FloatMath.up(activation, up));
-            b[bOffset + i] =
-                    gradient * (Math.abs(up) > activation.upLimit() ? 0 : FloatMath.hidden(activation, gate));
+            b[bOffset + i] = gradient * (Math.abs(up) > activation.upLimit() ? 0 : FloatMath.hidden(activation, gate));
         }
     }
 }

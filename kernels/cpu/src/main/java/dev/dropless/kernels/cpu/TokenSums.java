@@ -28,8 +28,7 @@ final class TokenSums {
         int pieces = Math.min(tokens, runner.tasks().parallelism() * PIECES_PER_THREAD);
         runner.tasks().run(pieces, piece -> {
             Scratch scratch = runner.scratches().take();
-            task.run(
-                    (int) ((long) tokens * piece / pieces), (int) ((long) tokens * (piece + 1) / pieces), scratch);
+            task.run((int) ((long) tokens * piece / pieces), (int) ((long) tokens * (piece + 1) / pieces), scratch);
             runner.scratches().give(scratch);
         });
     }

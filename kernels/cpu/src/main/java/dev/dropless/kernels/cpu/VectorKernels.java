@@ -18,7 +18,8 @@ final class VectorKernels implements TileKernels {
     private static final int MAX_ROWS =
             System.getProperty("os.arch").equals("amd64") && FLOATS.vectorBitSize() < 512 ? 4 : 10;
 
-    private final MicroKernel micro = MicroKernelGenerator.generate(FLOATS, MAX_ROWS);
+    /** Shared by all instances: a class generated anew would have to be compiled anew. */
+    private static final MicroKernel MICRO = MicroKernelGenerator.generate(FLOATS, MAX_ROWS);
 
     @Override
     public CpuTier tier() {
@@ -36,10 +37,9 @@ final class VectorKernels implements TileKernels {
     }
 
     @Override
-    public void multiply(
-            int rows, int depth, float[] a, int aOffset, float[] b, int bOffset, float[] c, int cOffset) {
+    public void multiply(int rows, int depth, float[] a, int aOffset, float[] b, int bOffset, float[] c, int cOffset) {
         for (int j = 0; j < PANEL; j += 2 * LANES) {
-            micro.multiply(rows, depth, a, aOffset, b, bOffset + j, c, cOffset + j);
+            MICRO.multiply(rows, depth, a, aOffset, b, bOffset + j, c, cOffset + j);
         }
     }
 

@@ -86,13 +86,7 @@ final class WgradProduct extends Product {
         int first = topology.offset(expert) + k;
         for (int r = 0; r < depth; r++) {
             gradients.readColumns(
-                    outputs.matrix,
-                    outputs.matrixRow(first + r),
-                    panel * TileKernels.PANEL,
-                    columns,
-                    line,
-                    0,
-                    buffer);
+                    outputs.matrix, outputs.matrixRow(first + r), panel * TileKernels.PANEL, columns, line, 0, buffer);
             if (!outputs.weights.absent()) {
                 kernels.scale(columns, outputs.weights.ofRow(first + r), line, 0);
             }

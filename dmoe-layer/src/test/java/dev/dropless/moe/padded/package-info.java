@@ -1,0 +1,5 @@
+/** Tests of the padded baseline. */
+@NullMarked
+package dev.dropless.moe.padded;
+
+import org.jspecify.annotations.NullMarked;

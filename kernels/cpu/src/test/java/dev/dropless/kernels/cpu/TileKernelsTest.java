@@ -1,0 +1,195 @@
+package dev.dropless.kernels.cpu;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import dev.dropless.blocksparse.Activation;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+
+/** Every vector kernel against its scalar twin, bit for bit, between guard elements that must not change. */
+class TileKernelsTest {
+
+    private static final int[] LENGTHS = {0, 1, 13, 16, 31, 32, 33, 63, 64, 65, 207};
+    private static final float GUARD = 12345;
+
+    private final TileKernels scalar = CpuTier.SCALAR.create();
+    private final TileKernels vector = CpuTier.VECTOR.create();
+    private final Random random = new Random(7);
+
+    @Test
+    void multiplyEveryNumberOfRows() {
+        for (int rows = 1; rows <= vector.maxRows(); rows++) {
+            for (int depth : new int[] {0, 1, 13, 31, 33, 207, TileKernels.DEPTH}) {
+                float[] a = normal(3 + rows * TileKernels.ROW_STRIDE);
+                float[] b = normal(5 + depth * TileKernels.PANEL);
+                float[] start = guarded(rows * TileKernels.PANEL);
+                float[] expected = start.clone();
+                float[] actual = start.clone();
+                for (int i = 0; i < rows; i++) {
+                    scalar.multiply(
+                            1, depth, a, 3 + i * TileKernels.ROW_STRIDE, b, 5, expected, 8 + i * TileKernels.PANEL);
+                }
+                vector.multiply(rows, depth, a, 3, b, 5, actual, 8);
+                assertArrayEquals(expected, actual, rows + " rows, depth " + depth);
+            }
+        }
+    }
+
+    /** The scalar kernel is itself judged by double sums. */
+    @Test
+    void scalarMultiply() {
+        int rows = scalar.maxRows();
+        int depth = 57;
+        float[] a = normal(rows * TileKernels.ROW_STRIDE);
+        float[] b = normal(depth * TileKernels.PANEL);
+        float[] c = normal(rows * TileKernels.PANEL);
+        float[] start = c.clone();
+        scalar.multiply(rows, depth, a, 0, b, 0, c, 0);
+        for (int i = 0; i < rows; i++) {
+            for (int j = 0; j < TileKernels.PANEL; j++) {
+                double sum = start[i * TileKernels.PANEL + j];
+                double magnitude = Math.abs(sum);
+                for (int k = 0; k < depth; k++) {
+                    double term = (double) a[i * TileKernels.ROW_STRIDE + k] * b[k * TileKernels.PANEL + j];
+                    sum += term;
+                    magnitude += Math.abs(term);
+                }
+                assertEquals(sum, c[i * TileKernels.PANEL + j], (depth + 1) * 0x1p-24 * magnitude);
+            }
+        }
+    }
+
+    @Test
+    void rowOperations() {
+        for (int n : LENGTHS) {
+            float[] x = normal(n + 1);
+            float[] start = guarded(n);
+            float[] expected = start.clone();
+            float[] actual = start.clone();
+            scalar.axpy(n, 1.7f, x, 1, expected, 8);
+            vector.axpy(n, 1.7f, x, 1, actual, 8);
+            assertArrayEquals(expected, actual, "axpy " + n);
+            scalar.scale(n, -0.3f, expected, 8);
+            vector.scale(n, -0.3f, actual, 8);
+            assertArrayEquals(expected, actual, "scale " + n);
+            float[] lanes = new float[TileKernels.DOT_LANES];
+            assertEquals(scalar.dot(n, x, 1, expected, 8, lanes), vector.dot(n, x, 1, expected, 8, lanes), "dot " + n);
+        }
+    }
+
+    @Test
+    void dotIsTheSumOfProducts() {
+        int n = 1000;
+        float[] x = normal(n);
+        float[] y = normal(n);
+        double sum = 0;
+        double magnitude = 0;
+        for (int i = 0; i < n; i++) {
+            sum += (double) x[i] * y[i];
+            magnitude += Math.abs((double) x[i] * y[i]);
+        }
+        assertEquals(sum, scalar.dot(n, x, 0, y, 0, new float[TileKernels.DOT_LANES]), 40 * 0x1p-24 * magnitude);
+    }
+
+    @Test
+    void activationsOfAllFunctions() {
+        for (FloatActivation activation : activations()) {
+            for (int n : new int[] {31, 2048}) {
+                float[] a = inputs(n);
+                float[] b = shuffled(a);
+                float[] g = normal(n);
+                String what = activation + " " + n;
+                float[] expected = guarded(n);
+                float[] actual = expected.clone();
+                scalar.activate(activation, n, a, 0, expected, 8);
+                vector.activate(activation, n, a, 0, actual, 8);
+                assertArrayEquals(expected, actual, what);
+                scalar.activateGated(activation, n, a, 0, b, 0, expected, 8);
+                vector.activateGated(activation, n, a, 0, b, 0, actual, 8);
+                assertArrayEquals(expected, actual, what + " gated");
+                float[] da = a.clone();
+                float[] db = b.clone();
+                float[] vectorA = a.clone();
+                float[] vectorB = b.clone();
+                scalar.differentiateGated(activation, n, g, 0, da, 0, db, 0);
+                vector.differentiateGated(activation, n, g, 0, vectorA, 0, vectorB, 0);
+                assertArrayEquals(da, vectorA, what + " da");
+                assertArrayEquals(db, vectorB, what + " db");
+                scalar.differentiate(activation, n, g, 0, a, 0);
+                float[] again = inputs(n);
+                vector.differentiate(activation, n, g, 0, again, 0);
+                assertArrayEquals(a, again, what + " derivative");
+            }
+        }
+    }
+
+    static List<FloatActivation> activations() {
+        List<FloatActivation> all = new ArrayList<>();
+        for (Activation.Function function : Activation.Function.values()) {
+            all.add(FloatActivation.of(Activation.of(function)));
+        }
+        all.add(FloatActivation.of(new Activation(Activation.Function.SILU, 1.702, 7, 7, 1)));
+        all.add(FloatActivation.of(new Activation(Activation.Function.GELU_TANH, 1, 2.5, 0.5, -0.25)));
+        return all;
+    }
+
+    /** Special values first, then all magnitudes of both signs. */
+    private static float[] inputs(int n) {
+        float[] special = {
+            0f,
+            -0f,
+            1,
+            -1,
+            Float.NaN,
+            Float.POSITIVE_INFINITY,
+            Float.NEGATIVE_INFINITY,
+            Float.MAX_VALUE,
+            -Float.MAX_VALUE,
+            Float.MIN_VALUE,
+            -Float.MIN_VALUE,
+            88.7f,
+            89.5f,
+            -87.5f,
+            -103.9f,
+            -104.1f,
+            20,
+            -20,
+            7,
+            -7
+        };
+        Random random = new Random(11);
+        float[] values = new float[n];
+        for (int i = 0; i < n; i++) {
+            float scale = (float) Math.pow(10, random.nextInt(9) - 5);
+            values[i] = i < special.length ? special[i] : (float) random.nextGaussian() * scale;
+        }
+        return values;
+    }
+
+    private static float[] shuffled(float[] values) {
+        float[] result = new float[values.length];
+        for (int i = 0; i < values.length; i++) {
+            result[i] = values[(int) ((i * 7L + 3) % values.length)];
+        }
+        return result;
+    }
+
+    private float[] normal(int n) {
+        float[] values = new float[n];
+        for (int i = 0; i < n; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
+        return values;
+    }
+
+    private float[] guarded(int n) {
+        float[] values = normal(n + 16);
+        Arrays.fill(values, 0, 8, GUARD);
+        Arrays.fill(values, n + 8, n + 16, GUARD);
+        return values;
+    }
+}
