@@ -1,7 +1,8 @@
 // The kernels of src/main/cuda behind one function that launches them by name, for the mock of libcuda.so.1: with it the whole host side
 // computes on a CPU, with the kernels' own source.
 //
-// Build: g++ -std=c++17 -shared -fPIC -O2 -DDROPLESS_EMULATOR -I../../main/cuda -I../cuda -o libemulated.so emulated.cpp
+// Build: g++ -std=c++20 -shared -fPIC -O2 -DDROPLESS_EMULATOR -I../../main/cuda -I../cuda -o libemulated.so emulated.cpp
+#include "activate.cu"
 #include "block_sparse.cu"
 #include "combine.cu"
 #include "convert.cu"
@@ -35,7 +36,7 @@ template <class Arguments> Kernel kernel(void (*function)(Arguments)) {
 const std::map<std::string, Kernel> kernels = {
     TYPES(dropless_up), TYPES(dropless_down), TYPES(dropless_down_dgrad), TYPES(dropless_up_dgrad),
     TYPES(dropless_up_wgrad), TYPES(dropless_down_wgrad), ONE(dropless_bias_grad), ONE(dropless_combine), ONE(dropless_slot_dot),
-    ONE(dropless_convert), TYPES(dropless_matmul_nn), TYPES(dropless_matmul_nt), TYPES(dropless_matmul_tn), TYPES(dropless_matmul_tt),
+    ONE(dropless_activate), ONE(dropless_activate_backward), ONE(dropless_convert), TYPES(dropless_matmul_nn), TYPES(dropless_matmul_nt), TYPES(dropless_matmul_tn), TYPES(dropless_matmul_tt),
     ONE(dropless_block_multiply), ONE(dropless_blocks_to_dense), ONE(dropless_blocks_from_dense), ONE(dropless_fill_zero),
 };
 

@@ -319,7 +319,7 @@ final class CudaExpertKernels implements ExpertKernels {
 
     private void biasGradient(CudaExpertPlan plan, Matrix source, boolean byToken, long scale, Matrix gradient) {
         long blocks = gradient.rows() * Math.ceilDiv(gradient.columns(), (long) BIAS_COLUMNS);
-        launcher.biasGradient(blocks, words -> {
+        launcher.elementwise("bias_grad", blocks, words -> {
             plan.write(words);
             words.matrix(source)
                     .word(scale)
@@ -350,5 +350,40 @@ final class CudaExpertKernels implements ExpertKernels {
                 slotGradient(c, p, 0, 0, x, dRows, false, "dInputWeights", dInputWeights);
             }
         }
+    }
+
+    @Override
+    public void activate(Activation activation, boolean gated, Matrix pre, Matrix hidden) {
+        ExpertOperands.activate(memory.space(), gated, pre, hidden);
+        Conversions.inputs("pre", pre);
+        Conversions.outputs("hidden", hidden);
+        activation("activate", activation, gated, pre, null, hidden, hidden.columns());
+    }
+
+    @Override
+    public void activateBackward(Activation activation, boolean gated, Matrix pre, Matrix dHidden, Matrix dPre) {
+        ExpertOperands.activateBackward(memory.space(), gated, pre, dHidden, dPre);
+        Conversions.inputs("pre", pre);
+        Conversions.inputs("dHidden", dHidden);
+        Conversions.outputs("dPre", dPre);
+        activation("activate_backward", activation, gated, pre, dHidden, dPre, dHidden.columns());
+    }
+
+    private void activation(
+            String operation,
+            Activation activation,
+            boolean gated,
+            Matrix pre,
+            @Nullable Matrix dHidden,
+            Matrix result,
+            long ffnHiddenSize) {
+        long runs = pre.rows() * Math.ceilDiv(ffnHiddenSize, (long) RUN);
+        launcher.elementwise(operation, Math.ceilDiv(runs, (long) THREADS), words -> words.matrix(pre)
+                .matrix(dHidden)
+                .matrix(result)
+                .activation(activation)
+                .word(pre.rows())
+                .word(ffnHiddenSize)
+                .flag(gated));
     }
 }

@@ -84,6 +84,11 @@ final class KernelArguments implements AutoCloseable {
         };
     }
 
+    /** Number of words appended. */
+    int count() {
+        return count;
+    }
+
     /** Table of the parameters' addresses, for foreign calls. */
     MemorySegment table() {
         return table;

@@ -3,38 +3,30 @@ package dev.dropless.kernels.cuda;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** The kernels of one context: every image that the jar carries for the device's architecture, loaded at once. */
 final class KernelImages implements AutoCloseable {
 
-    /** File of kernels by operation, without the type that ends most kernels' names. */
-    private static final Map<String, String> FILES = Map.ofEntries(
-            Map.entry("up", "experts"),
-            Map.entry("down", "experts"),
-            Map.entry("down_dgrad", "experts"),
-            Map.entry("up_dgrad", "experts"),
-            Map.entry("up_wgrad", "weight_gradients"),
-            Map.entry("down_wgrad", "weight_gradients"),
-            Map.entry("bias_grad", "weight_gradients"),
-            Map.entry("combine", "combine"),
-            Map.entry("slot_dot", "combine"),
-            Map.entry("convert", "convert"),
-            Map.entry("matmul", "block_sparse"),
-            Map.entry("block_multiply", "block_sparse"),
-            Map.entry("blocks_to_dense", "block_sparse"),
-            Map.entry("blocks_from_dense", "block_sparse"),
-            Map.entry("fill_zero", "block_sparse"));
+    /**
+     * A kernel and how it is launched.
+     *
+     * @param function the kernel
+     * @param properties threads, shared memory, arguments
+     */
+    record Kernel(DeviceFunction function, KernelManifest.Kernel properties) {}
 
+    private final KernelManifest manifest = KernelManifest.read();
+    private final Map<String, Kernel> found = new ConcurrentHashMap<>();
     private final Map<String, DeviceModule> modules = new TreeMap<>();
     private final String architecture;
 
     /** Loads all images. */
     KernelImages(DeviceContext context) {
         this.architecture = architectureFor(context.properties().architecture());
-        for (String file : FILES.values().stream().distinct().sorted().toList()) {
+        for (String file : manifest.families()) {
             String resource = resource(file, architecture);
             modules.put(file, new DeviceModule(context, resource, read(resource)));
         }
@@ -72,16 +64,17 @@ final class KernelImages implements AutoCloseable {
     /**
      * Finds a kernel.
      *
-     * @param operation its operation, for instance "up"
-     * @param variant what follows the operation in its name, "" or for instance "_bf16"
+     * @param name its name without the prefix that all have, for instance "up_bf16"
      */
-    DeviceFunction find(String operation, String variant) {
-        String file = FILES.get(operation);
-        DeviceModule module = file == null ? null : modules.get(file);
-        if (module == null) {
-            throw new IllegalArgumentException("operation: expected one of %s, found %s".formatted(FILES.keySet(), operation));
-        }
-        return module.function("dropless_" + operation + variant);
+    Kernel find(String name) {
+        return found.computeIfAbsent(name, n -> {
+            KernelManifest.Kernel properties = manifest.kernel("dropless_" + n);
+            DeviceModule module = modules.get(properties.family());
+            if (module == null) {
+                throw new IllegalStateException("no kernels %s are loaded".formatted(properties.family()));
+            }
+            return new Kernel(module.function("dropless_" + n), properties);
+        });
     }
 
     /** Which images were chosen. */
@@ -93,10 +86,5 @@ final class KernelImages implements AutoCloseable {
     @Override
     public void close() {
         modules.values().forEach(DeviceModule::close);
-    }
-
-    /** Names of the files, for tests. */
-    static List<String> files() {
-        return FILES.values().stream().distinct().sorted().toList();
     }
 }

@@ -14,19 +14,11 @@ import java.util.function.Consumer;
  */
 final class Launcher {
 
-    /** Threads of every block. */
+    /** Threads of a block of the kernels that work element by element. */
     static final int THREADS = 256;
 
     /** Rows and columns of a tile of any product. */
     static final int TILE = 128;
-
-    /** Dynamic shared memory of a tile kernel: four stages of operands, or the tile's sums; and which tile it is. */
-    static final int SHARED_F32 = 68_224;
-
-    static final int SHARED_16_BIT = 67_712;
-
-    /** Dynamic shared memory of bias_grad: 8 x 32 sums. */
-    static final int SHARED_BIAS = 1024;
 
     private final DeviceContext context;
     private final DeviceStream stream;
@@ -59,37 +51,37 @@ final class Launcher {
      * @param arguments writes the arguments
      */
     void tiles(String operation, String variant, ElementType type, long tiles, Consumer<KernelArguments> arguments) {
-        int shared = type == ElementType.F32 ? SHARED_F32 : SHARED_16_BIT;
-        launch(images.find(operation, variant + suffix(type)), tiles, shared, arguments);
+        launch(images.find(operation + variant + suffix(type)), tiles, arguments);
     }
 
     /**
-     * Starts a kernel that works element by element, or row by row.
+     * Starts a kernel that has no type in its name.
      *
      * @param operation which, for instance "combine"
      * @param blocks how many blocks find work
      * @param arguments writes the arguments
      */
     void elementwise(String operation, long blocks, Consumer<KernelArguments> arguments) {
-        launch(images.find(operation, ""), blocks, 0, arguments);
+        launch(images.find(operation), blocks, arguments);
     }
 
-    /** Starts bias_grad. */
-    void biasGradient(long blocks, Consumer<KernelArguments> arguments) {
-        launch(images.find("bias_grad", ""), blocks, SHARED_BIAS, arguments);
-    }
-
-    private void launch(DeviceFunction function, long blocks, int shared, Consumer<KernelArguments> arguments) {
+    private void launch(KernelImages.Kernel kernel, long blocks, Consumer<KernelArguments> arguments) {
         if (blocks <= 0) {
             return;
         }
+        int threads = kernel.properties().threads();
+        int shared = kernel.properties().sharedBytes();
         int most = residentBlocks.computeIfAbsent(
-                function,
-                f -> Math.max(1, f.blocksPerMultiprocessor(THREADS, shared))
+                kernel.function(),
+                f -> Math.max(1, f.blocksPerMultiprocessor(threads, shared))
                         * context.properties().multiprocessors());
         try (KernelArguments words = new KernelArguments()) {
             arguments.accept(words);
-            function.launch(stream, Launch.of(Math.min(blocks, most), THREADS, shared), words);
+            if (words.count() != kernel.properties().argumentWords()) {
+                throw new IllegalStateException("kernel %s takes %d words of arguments, found %d"
+                        .formatted(kernel.function().name(), kernel.properties().argumentWords(), words.count()));
+            }
+            kernel.function().launch(stream, Launch.of(Math.min(blocks, most), threads, shared), words);
         }
     }
 

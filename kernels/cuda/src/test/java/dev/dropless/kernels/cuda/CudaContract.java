@@ -1,185 +1,28 @@
 package dev.dropless.kernels.cuda;
 
 import dev.dropless.blocksparse.ElementType;
-import dev.dropless.blocksparse.contract.BlockSparseContract;
-import dev.dropless.blocksparse.contract.CompositionContract;
-import dev.dropless.blocksparse.contract.ExpertKernelsContract;
-import dev.dropless.blocksparse.contract.ExpertPathContract;
-import dev.dropless.blocksparse.contract.ExpertWeightsContract;
-import dev.dropless.blocksparse.contract.GoldenContract;
-import dev.dropless.blocksparse.contract.GridContract;
-import dev.dropless.blocksparse.contract.KernelsContract;
-import dev.dropless.blocksparse.contract.OperandChecksContract;
-import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.blocksparse.contract.BackendContract;
 import java.util.List;
-import org.junit.jupiter.api.Nested;
 
-/** The contract of all back ends, for kernels that a subclass opens. */
-abstract class CudaContract {
+/** The contract of all back ends, for the types that the kernels take. */
+abstract class CudaContract extends BackendContract {
 
-    private static final List<ElementType> TYPES = List.of(ElementType.F32, ElementType.BF16, ElementType.F16);
-
-    abstract Kernels openKernels(int threads);
-
-    @Nested
-    class BlockSparse extends BlockSparseContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openKernels(threads);
-        }
-
-        @Override
-        protected List<ElementType> types() {
-            return TYPES;
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return TYPES;
-        }
+    @Override
+    protected List<ElementType> types() {
+        return List.of(ElementType.F32, ElementType.BF16, ElementType.F16);
     }
 
-    @Nested
-    class Experts extends ExpertKernelsContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openKernels(threads);
-        }
-
-        @Override
-        protected List<ElementType> types() {
-            return TYPES;
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return TYPES;
-        }
+    @Override
+    protected List<ElementType> weightTypes() {
+        return types();
     }
 
-    @Nested
-    class ExpertPath extends ExpertPathContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openKernels(threads);
+    /** Tensor cores take a weighted operand rounded to 16 bits. */
+    @Override
+    protected double weightedFactorError(ElementType left, ElementType right) {
+        if (left != right || left == ElementType.F32) {
+            return 0;
         }
-
-        @Override
-        protected List<ElementType> types() {
-            return TYPES;
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return TYPES;
-        }
-    }
-
-    @Nested
-    class Composition extends CompositionContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openKernels(threads);
-        }
-
-        @Override
-        protected List<ElementType> types() {
-            return TYPES;
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return TYPES;
-        }
-    }
-
-    @Nested
-    class Golden extends GoldenContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openKernels(threads);
-        }
-
-        @Override
-        protected List<ElementType> types() {
-            return TYPES;
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return TYPES;
-        }
-    }
-
-    @Nested
-    class Grids extends GridContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openKernels(threads);
-        }
-
-        @Override
-        protected List<ElementType> types() {
-            return TYPES;
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return TYPES;
-        }
-    }
-
-    @Nested
-    class Weights extends ExpertWeightsContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openKernels(threads);
-        }
-
-        @Override
-        protected List<ElementType> types() {
-            return TYPES;
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return TYPES;
-        }
-    }
-
-    @Nested
-    class Lifecycle extends KernelsContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openKernels(threads);
-        }
-
-        @Override
-        protected List<ElementType> types() {
-            return TYPES;
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return TYPES;
-        }
-    }
-
-    @Nested
-    class Checks extends OperandChecksContract {
-        @Override
-        protected Kernels open(int threads) {
-            return openKernels(threads);
-        }
-
-        @Override
-        protected List<ElementType> types() {
-            return TYPES;
-        }
-
-        @Override
-        protected List<ElementType> weightTypes() {
-            return TYPES;
-        }
+        return left == ElementType.BF16 ? 0x1p-8 : 0x1p-11;
     }
 }

@@ -17,7 +17,7 @@ class DeviceContractTest extends CudaContract {
     }
 
     @Override
-    Kernels openKernels(int threads) {
+    protected Kernels open(int threads) {
         return new CudaBackend().open(BackendOptions.threads(threads));
     }
 }

@@ -27,7 +27,7 @@ class EmulatedContractTest extends CudaContract {
         driver = MockDriver.load();
         Path emulated = MockDriver.compile(
                 "g++",
-                List.of("-std=c++17", "-DDROPLESS_EMULATOR", "-I../../main/cuda", "-I../cuda"),
+                List.of("-std=c++20", "-Wno-unknown-pragmas", "-DDROPLESS_EMULATOR", "-I../../main/cuda", "-I../cuda"),
                 "emulated.cpp",
                 "libemulated.so");
         kernels = SymbolLookup.libraryLookup(emulated, Arena.global());
@@ -40,10 +40,13 @@ class EmulatedContractTest extends CudaContract {
                 .downcallHandle(
                         kernels.find("emulated_shared_bytes").orElseThrow(),
                         FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.JAVA_INT));
-        assertThat((long) bytes.invokeExact(0)).isEqualTo(Launcher.SHARED_F32);
-        assertThat((long) bytes.invokeExact(1)).isEqualTo(Launcher.SHARED_16_BIT);
-        assertThat((long) bytes.invokeExact(2)).isEqualTo(Launcher.SHARED_16_BIT);
-        assertThat((long) bytes.invokeExact(3)).isEqualTo(Launcher.SHARED_BIAS);
+        KernelManifest manifest = KernelManifest.read();
+        List<String> names = List.of("up_f32", "up_bf16", "up_f16", "bias_grad");
+        for (int i = 0; i < names.size(); i++) {
+            assertThat((long) bytes.invokeExact(i))
+                    .as(names.get(i))
+                    .isEqualTo(manifest.kernel("dropless_" + names.get(i)).sharedBytes());
+        }
     }
 
     @AfterAll
@@ -53,7 +56,7 @@ class EmulatedContractTest extends CudaContract {
     }
 
     @Override
-    Kernels openKernels(int threads) {
+    protected Kernels open(int threads) {
         return CudaKernels.open(driver.availability(), CudaBackend.NAME, BackendOptions.threads(threads));
     }
 }
