@@ -22,7 +22,7 @@ final class BundleCommand implements Callable<Integer> {
     private CommandSpec spec;
 
     @Option(names = "--out", paramLabel = "FILE", required = true, description = "the archive, .tar.xz or .tar.gz")
-    private Path out;
+    private Path out = Path.of("");
 
     @Override
     public Integer call() throws IOException, InterruptedException {

@@ -46,7 +46,7 @@ final class GpuCheckCommand implements Callable<Integer> {
     private CommandSpec spec;
 
     @Option(names = "--json", paramLabel = "FILE", required = true, description = "where the results go")
-    private Path json;
+    private Path json = Path.of("");
 
     @Option(
             names = "--seconds",
