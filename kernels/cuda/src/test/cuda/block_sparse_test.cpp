@@ -111,7 +111,7 @@ struct TestPattern {
     }
 };
 
-// op(m) as a dense matrix of doubles, for a dense or a sparse m.
+// op(m) as a dense matrix of doubles, for a dense or a sparse m; minus infinity where nothing is stored.
 struct Dense {
     int64_t columns;
     std::vector<double> values;
@@ -128,11 +128,14 @@ struct Dense {
     static double element(MatrixBuffer &m, const TestPattern *pattern, int64_t i, int64_t j) {
         if (pattern == nullptr) return m.get(i, j);
         int64_t place = pattern->place(i, j);
-        return place < 0 ? 0 : m.get(0, place);
+        return place < 0 ? -INFINITY : m.get(0, place);
     }
 
     double get(int64_t i, int64_t j) const { return values[static_cast<size_t>(i * columns + j)]; }
 };
+
+// x y, where an element that is not stored (minus infinity here) contributes nothing, not even to a NaN.
+static double stored_product(double x, double y) { return std::isinf(x) || std::isinf(y) ? 0 : x * y; }
 
 struct Products {
     Random random;
@@ -156,6 +159,13 @@ struct Products {
         MatrixBuffer m(1, pattern.elements(), t, 0, random.of({0, 0, 1}));
         m.fill([&] { return random.eighth(); });
         return m;
+    }
+
+    // One NaN, which must reach the results that depend on it and no others.
+    void poison(MatrixBuffer &m) {
+        if (m.rows > 0 && m.columns > 0 && random.flip()) {
+            m.set(random.below(static_cast<int>(m.rows)), random.below(static_cast<int>(m.columns)), NAN);
+        }
     }
 
     void run(int64_t kind, bool ta, bool tb);
@@ -183,6 +193,8 @@ void Products::run(int64_t kind, bool ta, bool tb) {
     if (kind == kDds) depth = tb ? pattern.columns() : pattern.rows();
     MatrixBuffer a = kind == kDsd ? blocks(type) : dense(rows, depth, ta, type);
     MatrixBuffer b = kind == kDds ? blocks(type) : dense(depth, columns, tb, type);
+    poison(a);
+    poison(b);
     MatrixBuffer c = kind == kSdd ? blocks(any_type()) : dense(rows, columns, false, any_type());
     bool accumulate = kind != kSdd && random.flip();
     std::vector<double> old;
@@ -195,7 +207,7 @@ void Products::run(int64_t kind, bool ta, bool tb) {
     Dense left(a, kind == kDsd ? &pattern : nullptr, ta), right(b, kind == kDds ? &pattern : nullptr, tb);
     auto product = [&](int64_t i, int64_t j) {
         double sum = 0;
-        for (int64_t k = 0; k < depth; k++) sum += left.get(i, k) * right.get(k, j);
+        for (int64_t k = 0; k < depth; k++) sum += stored_product(left.get(i, k), right.get(k, j));
         return sum;
     };
     static const char *names[] = {"dense", "sdd", "dsd", "dds"};
@@ -228,7 +240,7 @@ void Products::elementwise() {
     BlockCopyArguments to{x.argument(), whole.argument(), pattern.argument()};
     emulator::launch(dropless_blocks_to_dense, grid, kThreads, 0, to, seed);
     Dense expected(x, &pattern, false);
-    compare("blocks_to_dense", whole, [&](int64_t i, int64_t j) { return expected.get(i, j); });
+    compare("blocks_to_dense", whole, [&](int64_t i, int64_t j) { return std::isinf(expected.get(i, j)) ? 0 : expected.get(i, j); });
     BlockCopyArguments from{taken.argument(), whole.argument(), pattern.argument()};
     emulator::launch(dropless_blocks_from_dense, grid, kThreads, 0, from, seed);
     compare("blocks_from_dense", taken, [&](int64_t, int64_t i) { return x.get(0, i); });

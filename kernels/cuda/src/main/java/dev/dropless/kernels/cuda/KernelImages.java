@@ -1,7 +1,5 @@
 package dev.dropless.kernels.cuda;
 
-import java.io.IOException;
-import java.io.InputStream;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.TreeMap;
@@ -16,9 +14,9 @@ final class KernelImages implements AutoCloseable {
      * @param function the kernel
      * @param properties threads, shared memory, arguments
      */
-    record Kernel(DeviceFunction function, KernelManifest.Kernel properties) {}
+    record Kernel(DeviceFunction function, KernelManifest.Launch properties) {}
 
-    private final KernelManifest manifest = KernelManifest.read();
+    private final KernelManifest manifest = KernelManifest.load();
     private final Map<String, Kernel> found = new ConcurrentHashMap<>();
     private final Map<String, DeviceModule> modules = new TreeMap<>();
     private final String architecture;
@@ -26,9 +24,11 @@ final class KernelImages implements AutoCloseable {
     /** Loads all images. */
     KernelImages(DeviceContext context) {
         this.architecture = architectureFor(context.properties().architecture());
-        for (String file : manifest.families()) {
-            String resource = resource(file, architecture);
-            modules.put(file, new DeviceModule(context, resource, read(resource)));
+        for (String kernel : manifest.kernels()) {
+            modules.computeIfAbsent(manifest.launch(kernel).family(), family -> {
+                String file = file(family, architecture);
+                return new DeviceModule(context, file, image(file));
+            });
         }
     }
 
@@ -45,20 +45,13 @@ final class KernelImages implements AutoCloseable {
         return device >= 80 && device < 90 ? "sm_80" : "ptx";
     }
 
-    private static String resource(String file, String architecture) {
-        return architecture.equals("ptx") ? file + ".ptx" : file + "." + architecture + ".cubin";
+    private static String file(String family, String architecture) {
+        return architecture.equals("ptx") ? family + ".ptx" : family + "." + architecture + ".cubin";
     }
 
-    private static byte[] read(String resource) {
-        try (InputStream stream = KernelImages.class.getResourceAsStream(resource)) {
-            if (stream == null) {
-                throw new IllegalStateException("kernels %s are missing from the jar".formatted(resource));
-            }
-            byte[] image = stream.readAllBytes();
-            return resource.endsWith(".ptx") ? Arrays.copyOf(image, image.length + 1) : image; // text ends with a zero
-        } catch (IOException e) {
-            throw new IllegalStateException("kernels %s cannot be read from the jar".formatted(resource), e);
-        }
+    private byte[] image(String file) {
+        byte[] image = manifest.image(file);
+        return file.endsWith(".ptx") ? Arrays.copyOf(image, image.length + 1) : image; // text ends with a zero
     }
 
     /**
@@ -68,7 +61,7 @@ final class KernelImages implements AutoCloseable {
      */
     Kernel find(String name) {
         return found.computeIfAbsent(name, n -> {
-            KernelManifest.Kernel properties = manifest.kernel("dropless_" + n);
+            KernelManifest.Launch properties = manifest.launch("dropless_" + n);
             DeviceModule module = modules.get(properties.family());
             if (module == null) {
                 throw new IllegalStateException("no kernels %s are loaded".formatted(properties.family()));

@@ -40,12 +40,12 @@ class EmulatedContractTest extends CudaContract {
                 .downcallHandle(
                         kernels.find("emulated_shared_bytes").orElseThrow(),
                         FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.JAVA_INT));
-        KernelManifest manifest = KernelManifest.read();
+        KernelManifest manifest = KernelManifest.load();
         List<String> names = List.of("up_f32", "up_bf16", "up_f16", "bias_grad");
         for (int i = 0; i < names.size(); i++) {
             assertThat((long) bytes.invokeExact(i))
                     .as(names.get(i))
-                    .isEqualTo(manifest.kernel("dropless_" + names.get(i)).sharedBytes());
+                    .isEqualTo(manifest.launch("dropless_" + names.get(i)).sharedBytes());
         }
     }
 
