@@ -36,7 +36,7 @@ __device__ __forceinline__ void activate(const ActivateArguments &args) {
         int64_t index = row * args.pre.stride + column;
         load_run(args.pre.data, args.pre.type, index, count, a);
         if (args.gated) load_run(args.pre.data, args.pre.type, index + args.ffn_size, count, b);
-#pragma unroll 2
+#pragma unroll
         for (int i = 0; i < kRun; i++) a[i] = args.gated ? math.hidden(a[i], b[i]) : math.hidden(a[i]);
         store_run(args.result.data, args.result.type, row * args.result.stride + column, count, a);
     });
@@ -50,7 +50,7 @@ __device__ __forceinline__ void activate_backward(const ActivateArguments &args)
         load_run(args.pre.data, args.pre.type, index, count, a);
         if (args.gated) load_run(args.pre.data, args.pre.type, index + args.ffn_size, count, b);
         load_run(args.d_hidden.data, args.d_hidden.type, row * args.d_hidden.stride + column, count, g);
-#pragma unroll 2
+#pragma unroll
         for (int i = 0; i < kRun; i++) {
             float value, slope;
             math.gate(a[i], value, slope);
