@@ -61,7 +61,7 @@ struct Layer {
     unsigned grid;
 
     explicit Layer(uint64_t s)
-        : random(s), seed(s), shape(random_shape(random)), topology(shape, random_ids(shape, random)),
+        : random(s), seed(s), shape(random_shape(random, s)), topology(shape, random_ids(shape, random)),
           activation(random_activation(random)), poisoned(random.flip() ? random.below(shape.experts) : -1),
           gap(random.of({0, 0, 8, 5})), shift(random.of({0, 0, 1})), grid(static_cast<unsigned>(random.between(1, 3))) {}
 
@@ -228,7 +228,7 @@ void Layer::combine() {
 }
 
 int main(int argc, char **argv) {
-    return run_seeds(argc, argv, [](uint64_t seed) {
+    return run_seeds(argc, argv, kTypedSeeds, [](uint64_t seed) {
         Layer layer(seed);
         layer.up();
         layer.down();

@@ -148,8 +148,8 @@ inline void on_bad_access(int) {
     _exit(3);
 }
 
-// Options: [--seeds FIRST COUNT] [--fault NAME]. Exit status 0 if every seed passed, 1 for a mismatch, 3 for a fault of the machine.
-inline int run_seeds(int argc, char **argv, const std::function<void(uint64_t)> &run) {
+// Runs seeds 1..count. Options: [--seeds FIRST COUNT] [--fault NAME]. Exit status 0 if every seed passed, 1 for a mismatch, 3 for a fault of the machine.
+inline int run_seeds(int argc, char **argv, uint64_t count, const std::function<void(uint64_t)> &run) {
     static char signal_stack[64 << 10];
     stack_t alternate{};
     alternate.ss_sp = signal_stack;
@@ -161,7 +161,7 @@ inline int run_seeds(int argc, char **argv, const std::function<void(uint64_t)> 
     sigaction(SIGSEGV, &action, nullptr);
     sigaction(SIGBUS, &action, nullptr);
 
-    uint64_t first = 1, count = 24;
+    uint64_t first = 1;
     for (int i = 1; i < argc; i++) {
         std::string option = argv[i];
         if (option == "--seeds" && i + 2 < argc) {

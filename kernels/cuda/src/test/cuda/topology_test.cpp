@@ -266,7 +266,7 @@ int main(int argc, char **argv) {
         }
         return 0;
     }
-    return run_seeds(argc, argv, [](uint64_t seed) {
+    return run_seeds(argc, argv, 24, [](uint64_t seed) {
         Random random(seed);
         Case c = random_case(random);
         Found f(c);

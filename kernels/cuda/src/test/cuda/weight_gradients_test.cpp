@@ -14,7 +14,7 @@ struct Gradients {
     unsigned grid;
 
     explicit Gradients(uint64_t s)
-        : random(s), seed(s), shape(random_shape(random)), topology(shape, random_ids(shape, random)), gap(random.of({0, 8, 5})),
+        : random(s), seed(s), shape(random_shape(random, s)), topology(shape, random_ids(shape, random)), gap(random.of({0, 8, 5})),
           shift(random.of({0, 0, 1})), poisoned(random.flip() ? random.below(shape.experts) : -1),
           grid(static_cast<unsigned>(random.between(1, 3))) {}
 
@@ -92,7 +92,7 @@ void Gradients::bias(bool by_token) {
 }
 
 int main(int argc, char **argv) {
-    return run_seeds(argc, argv, [](uint64_t seed) {
+    return run_seeds(argc, argv, kTypedSeeds, [](uint64_t seed) {
         Gradients gradients(seed);
         gradients.weights(true);
         gradients.weights(false);

@@ -119,7 +119,8 @@ public final class KernelManifest {
             Map<String, String> fields = fields(line);
             all.put(
                     kernel,
-                    new StaticProperties(number(fields, "registers"), number(fields, "stack"), number(fields, "spills")));
+                    new StaticProperties(
+                            number(fields, "registers"), number(fields, "stack"), number(fields, "spills")));
         });
         return all;
     }
@@ -152,7 +153,8 @@ public final class KernelManifest {
      */
     public byte[] image(String file) {
         if (!images().containsKey(file)) {
-            throw new IllegalArgumentException("file: expected one of %s, found \"%s\"".formatted(images().keySet(), file));
+            throw new IllegalArgumentException(
+                    "file: expected one of %s, found \"%s\"".formatted(images().keySet(), file));
         }
         try (InputStream in = resource(file)) {
             return in.readAllBytes();

@@ -22,8 +22,8 @@ class KernelImagesTest {
 
     private static final List<String> TARGETS = List.of("sm_80", "sm_90a");
     private static final String REBUILD = "run kernels/cuda/build-kernels.sh and commit what it writes";
-    private static final Pattern TILE_KERNEL =
-            Pattern.compile("dropless_(?:up|down|up_dgrad|down_dgrad|up_wgrad|down_wgrad|matmul_[nt]{2})_(f32|bf16|f16)");
+    private static final Pattern TILE_KERNEL = Pattern.compile(
+            "dropless_(?:up|down|up_dgrad|down_dgrad|up_wgrad|down_wgrad|matmul_[nt]{2})_(f32|bf16|f16)");
     private static final Pattern ABI_ROW = Pattern.compile("(?m)^\\| `(dropless_[^`]+)` \\| (\\d+) \\|");
 
     /** 65536 registers of a multiprocessor over two blocks of 256 threads. */
@@ -39,9 +39,9 @@ class KernelImagesTest {
     @Test
     void carriedImagesAreThoseOfTheManifest() throws IOException {
         assertThat(manifest.images()).as(REBUILD).isEqualTo(Module.digests(Module.RESOURCES, ".cubin", ".ptx"));
-        manifest.images().forEach((file, digest) -> assertThat(Module.sha256(manifest.image(file)))
-                .as(file)
-                .isEqualTo(digest));
+        manifest.images()
+                .forEach((file, digest) ->
+                        assertThat(Module.sha256(manifest.image(file))).as(file).isEqualTo(digest));
     }
 
     @Test
@@ -66,7 +66,8 @@ class KernelImagesTest {
             assertThat(all.keySet()).isEqualTo(manifest.kernels());
             return all.entrySet().stream()
                     .map(entry -> DynamicTest.dynamicTest(
-                            target + " " + entry.getKey(), () -> checkMemory(target, entry.getKey(), entry.getValue())));
+                            target + " " + entry.getKey(),
+                            () -> checkMemory(target, entry.getKey(), entry.getValue())));
         });
     }
 
@@ -84,40 +85,52 @@ class KernelImagesTest {
     /** One stage of a tile is written out once: 2 steps of 16 x (4 x 4 fragments), of 4 + 2 matrix loads. */
     @TestFactory
     Stream<DynamicTest> tileKernelsComputeOnTheUnitsTheyAreMeantFor() {
-        return TARGETS.stream().flatMap(target -> manifest.kernels().stream()
-                .map(TILE_KERNEL::matcher)
-                .filter(Matcher::matches)
-                .map(match -> DynamicTest.dynamicTest(target + " " + match.group(), () -> {
-                    Cubin cubin = cubin(manifest.launch(match.group()).family(), target);
-                    boolean floats = match.group(1).equals("f32");
-                    assertThat(cubin.count(match.group(), Cubin.HMMA)).as("HMMA").isEqualTo(floats ? 0 : 32);
-                    assertThat(cubin.count(match.group(), Cubin.LDSM)).as("LDSM").isEqualTo(floats ? 0 : 12);
-                    assertThat(cubin.count(match.group(), Cubin.LDGSTS)).as("LDGSTS").isBetween(8, 32);
-                    if (floats) {
-                        assertThat(cubin.count(match.group(), Cubin.FFMA)).as("FFMA").isGreaterThanOrEqualTo(128);
-                    }
-                    assertThat(cubin.instructions(match.group())).as("instructions").isLessThan(5000);
-                })));
+        return TARGETS.stream()
+                .flatMap(target -> manifest.kernels().stream()
+                        .map(TILE_KERNEL::matcher)
+                        .filter(Matcher::matches)
+                        .map(match -> DynamicTest.dynamicTest(target + " " + match.group(), () -> {
+                            Cubin cubin = cubin(manifest.launch(match.group()).family(), target);
+                            boolean floats = match.group(1).equals("f32");
+                            assertThat(cubin.count(match.group(), Cubin.HMMA))
+                                    .as("HMMA")
+                                    .isEqualTo(floats ? 0 : 32);
+                            assertThat(cubin.count(match.group(), Cubin.LDSM))
+                                    .as("LDSM")
+                                    .isEqualTo(floats ? 0 : 12);
+                            assertThat(cubin.count(match.group(), Cubin.LDGSTS))
+                                    .as("LDGSTS")
+                                    .isBetween(8, 32);
+                            if (floats) {
+                                assertThat(cubin.count(match.group(), Cubin.FFMA))
+                                        .as("FFMA")
+                                        .isGreaterThanOrEqualTo(128);
+                            }
+                            assertThat(cubin.instructions(match.group()))
+                                    .as("instructions")
+                                    .isLessThan(5000);
+                        })));
     }
 
     /** Two blocks with what the driver reserves for each fit into the shared memory of an A100 and an H100. */
     @Test
     void twoBlocksFitIntoAMultiprocessor() {
         assertThat(manifest.kernels())
-                .allSatisfy(kernel -> assertThat(2 * (manifest.launch(kernel).sharedBytes() + 1024)).isLessThan(164 << 10));
+                .allSatisfy(kernel -> assertThat(2 * (manifest.launch(kernel).sharedBytes() + 1024))
+                        .isLessThan(164 << 10));
     }
 
     @Test
     void everyKernelIsDocumentedWithItsArguments() throws IOException {
-        Map<String, Integer> documented = ABI_ROW
-                .matcher(Files.readString(Module.SOURCES.resolve("abi.md")))
+        Map<String, Integer> documented = ABI_ROW.matcher(Files.readString(Module.SOURCES.resolve("abi.md")))
                 .results()
                 .flatMap(row -> expand(row.group(1)).map(name -> Map.entry(name, Integer.parseInt(row.group(2)))))
                 .collect(Collectors.toMap(Map.Entry::getKey, Map.Entry::getValue));
         assertThat(documented.keySet()).isEqualTo(manifest.kernels());
         assertThat(documented)
-                .allSatisfy((kernel, words) ->
-                        assertThat(words).as(kernel).isEqualTo(manifest.launch(kernel).argumentWords()));
+                .allSatisfy((kernel, words) -> assertThat(words)
+                        .as(kernel)
+                        .isEqualTo(manifest.launch(kernel).argumentWords()));
     }
 
     /** "a_<x\|y>_<u\|v>" as a_x_u, a_x_v, a_y_u, a_y_v: in a table a bar is escaped. */

@@ -17,13 +17,15 @@ import org.junit.jupiter.api.io.TempDir;
  */
 class RecompilationTest {
 
-    private static final boolean ALL = System.getProperty("dropless.cuda.recompile", "").equals("all");
+    private static final boolean ALL =
+            System.getProperty("dropless.cuda.recompile", "").equals("all");
 
     @Test
     void compilingAgainGivesTheSameKernels(@TempDir Path folder) throws Exception {
         assumeTrue(Module.has("nvcc") && Module.has("g++"), "needs nvcc and g++ on the path");
         KernelManifest carried = KernelManifest.load();
-        assumeTrue(version().contains(carried.compiler()), "needs the nvcc of the carried images: " + carried.compiler());
+        assumeTrue(
+                version().contains(carried.compiler()), "needs the nvcc of the carried images: " + carried.compiler());
         String families = ALL ? "" : "FAMILIES='weight_gradients combine' TARGETS=sm_80 ";
         Module.Outcome build =
                 Module.run(null, List.of("bash", "-c", families + "./build-kernels.sh '" + folder + "'"));
