@@ -71,7 +71,8 @@ final class GpuCheckCommand implements Callable<Integer> {
         Availability availability = found.availability();
         if (!availability.isAvailable()) {
             PrintWriter err = spec.commandLine().getErr();
-            err.println("dropless: gpu-check: backend %s is not available: %s".formatted(backend, availability.cause()));
+            err.println(
+                    "dropless: gpu-check: backend %s is not available: %s".formatted(backend, availability.cause()));
             err.flush();
             return Main.COMPARISON_FAILED;
         }
@@ -134,7 +135,10 @@ final class GpuCheckCommand implements Callable<Integer> {
                     continue;
                 }
                 for (CaseCheck.Row row : evaluator.check(file, evaluator.evaluate(file))) {
-                    report.compare("%s %s %s".formatted(name, precision, row.name()), row.passed() ? 0 : row.error(), row.limit());
+                    report.compare(
+                            "%s %s %s".formatted(name, precision, row.name()),
+                            row.passed() ? 0 : row.error(),
+                            row.limit());
                 }
             } catch (IllegalArgumentException | IllegalStateException e) {
                 report.note("%s: %s".formatted(name, e.getMessage()));
@@ -145,7 +149,9 @@ final class GpuCheckCommand implements Callable<Integer> {
 
     private static List<Path> caseFiles(Path folder) throws IOException {
         try (Stream<Path> files = Files.walk(folder)) {
-            return files.filter(f -> f.getFileName().toString().endsWith(".safetensors")).sorted().toList();
+            return files.filter(f -> f.getFileName().toString().endsWith(".safetensors"))
+                    .sorted()
+                    .toList();
         }
     }
 

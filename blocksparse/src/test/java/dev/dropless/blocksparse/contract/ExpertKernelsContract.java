@@ -234,7 +234,8 @@ abstract class ExpertKernelsContract extends ContractSupport {
                 double downError = slots == null ? 0 : backend().weightedFactorError(hidden.type(), dY.type());
                 expected.add(oracle.dUp(x.read(), slots, d, 0, before(gradients, WeightPart.GATE), upError));
                 expected.add(oracle.dUp(x.read(), slots, d, f, before(gradients, WeightPart.UP), upError));
-                expected.add(oracle.dDown(hidden.read(), dY.read(), slots, before(gradients, WeightPart.DOWN), downError));
+                expected.add(
+                        oracle.dDown(hidden.read(), dY.read(), slots, before(gradients, WeightPart.DOWN), downError));
                 expected.add(oracle.dUpBias(d, 0, before(gradients, WeightPart.GATE_BIAS)));
                 expected.add(oracle.dUpBias(d, f, before(gradients, WeightPart.UP_BIAS)));
                 expected.add(oracle.dDownBias(dY.read(), slots, before(gradients, WeightPart.DOWN_BIAS)));

@@ -61,8 +61,27 @@ final class Cublas implements AutoCloseable {
     void gemmBf16(Matrix a, Matrix b, Matrix c) {
         int n = Math.toIntExact(c.rows());
         call(
-                library, "cublasGemmEx", handle, TRANSPOSED, PLAIN, n, n, n, one, b.segment(), BF16, n, a.segment(), BF16,
-                n, zero, c.segment(), BF16, n, COMPUTE_F32, DEFAULT_ALGORITHM);
+                library,
+                "cublasGemmEx",
+                handle,
+                TRANSPOSED,
+                PLAIN,
+                n,
+                n,
+                n,
+                one,
+                b.segment(),
+                BF16,
+                n,
+                a.segment(),
+                BF16,
+                n,
+                zero,
+                c.segment(),
+                BF16,
+                n,
+                COMPUTE_F32,
+                DEFAULT_ALGORITHM);
     }
 
     /** Waits for the device. */

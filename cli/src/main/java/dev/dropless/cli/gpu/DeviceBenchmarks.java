@@ -81,7 +81,9 @@ public final class DeviceBenchmarks {
             Runnable await = () -> Timing.await(kernels, scope);
             double flops = 2.0 * CEILING * CEILING * CEILING;
             double own = Timing.median(
-                    () -> kernels.blockSparse().gemm(a, Transpose.N, b, Transpose.T, c, false), await, SAMPLE_MILLISECONDS);
+                    () -> kernels.blockSparse().gemm(a, Transpose.N, b, Transpose.T, c, false),
+                    await,
+                    SAMPLE_MILLISECONDS);
             report.measure("gemm bf16 8192^3", own, flops / own / 1e9, 0);
             double copy = Timing.median(() -> kernels.memory().copy(a, c), await, SAMPLE_MILLISECONDS);
             report.measure("device copy 128 MiB", copy, 0, 2.0 * CEILING * CEILING * 2 / copy / 1e6);
@@ -94,7 +96,9 @@ public final class DeviceBenchmarks {
                 for (double milliseconds : new double[] {SAMPLE_MILLISECONDS, 1000}) {
                     double time = Timing.median(() -> library.gemmBf16(a, b, c), library::await, milliseconds);
                     report.measure(
-                            milliseconds == SAMPLE_MILLISECONDS ? "cublas bf16 8192^3 burst" : "cublas bf16 8192^3 sustained",
+                            milliseconds == SAMPLE_MILLISECONDS
+                                    ? "cublas bf16 8192^3 burst"
+                                    : "cublas bf16 8192^3 sustained",
                             time,
                             flops / time / 1e9,
                             0);
@@ -142,8 +146,7 @@ public final class DeviceBenchmarks {
         int[] ids = RoutingPattern.UNIFORM.assign(shape.tokens, shape.numExperts, shape.topK, 1);
         ExpertShape experts =
                 new ExpertShape(shape.numExperts, shape.hiddenSize, shape.ffnHiddenSize, shape.gated, false, false);
-        Activation activation =
-                Activation.of(shape.gated ? Activation.Function.SILU : Activation.Function.GELU_TANH);
+        Activation activation = Activation.of(shape.gated ? Activation.Function.SILU : Activation.Function.GELU_TANH);
         Topology topology = Topology.of(ids, shape.topK, shape.numExperts);
         try (DeviceRun run = new DeviceRun(kernels, topology, experts, activation, ElementType.BF16, 1)) {
             double forward = Timing.median(run::forward, run::await, SAMPLE_MILLISECONDS);

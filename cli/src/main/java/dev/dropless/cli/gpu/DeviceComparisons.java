@@ -70,13 +70,20 @@ public final class DeviceComparisons {
         for (ElementType type : TYPES) {
             for (Size size : SIZES) {
                 boolean flag = next % 2 == 0;
-                ExpertShape shape = new ExpertShape(size.experts, size.hidden, size.ffn, flag, next % 3 == 0, next % 3 == 1);
+                ExpertShape shape =
+                        new ExpertShape(size.experts, size.hidden, size.ffn, flag, next % 3 == 0, next % 3 == 1);
                 Activation activation = Activation.of(functions[next++ % functions.length]);
                 Topology topology = Topology.of(ids(size, next), size.topK, size.experts);
                 String name = "%s T=%d H=%d F=%d E=%d k=%d %s%s"
                         .formatted(
-                                type, size.tokens, size.hidden, size.ffn, size.experts, size.topK,
-                                activation.function(), flag ? " gated" : "");
+                                type,
+                                size.tokens,
+                                size.hidden,
+                                size.ffn,
+                                size.experts,
+                                size.topK,
+                                activation.function(),
+                                flag ? " gated" : "");
                 Map<String, double[]> expected = run(reference, topology, shape, activation, type);
                 Map<String, double[]> found = run(device, topology, shape, activation, type);
                 Map<String, double[]> again = run(device, topology, shape, activation, type);

@@ -34,7 +34,8 @@ final class DeviceRun implements AutoCloseable {
     private final ExpertWeights gradients;
     private final Map<String, Matrix> matrices = new LinkedHashMap<>();
 
-    DeviceRun(Kernels kernels, Topology topology, ExpertShape shape, Activation activation, ElementType type, long seed) {
+    DeviceRun(
+            Kernels kernels, Topology topology, ExpertShape shape, Activation activation, ElementType type, long seed) {
         this.kernels = kernels;
         this.experts = kernels.experts();
         this.topology = topology;
@@ -117,7 +118,16 @@ final class DeviceRun implements AutoCloseable {
 
     void backward() {
         experts.downDgrad(
-                plan, get("dY"), get("w"), weights, activation, get("pre"), get("hidden"), false, get("dPre"), get("dW"));
+                plan,
+                get("dY"),
+                get("w"),
+                weights,
+                activation,
+                get("pre"),
+                get("hidden"),
+                false,
+                get("dPre"),
+                get("dW"));
         experts.downWgrad(plan, get("hidden"), get("dY"), get("w"), gradients);
         experts.upDgrad(plan, get("dPre"), weights, get("dRows"));
         experts.upWgrad(plan, get("x"), null, get("dPre"), gradients);

@@ -64,8 +64,8 @@ public final class GpuBundle {
      */
     public long write(Path target, String compression) throws IOException, InterruptedException {
         Path work = Files.createTempDirectory("dropless-bundle");
-        Path temporary = target.resolveSibling(
-                ".%s.%d.part".formatted(target.getFileName(), ProcessHandle.current().pid()));
+        Path temporary = target.resolveSibling(".%s.%d.part"
+                .formatted(target.getFileName(), ProcessHandle.current().pid()));
         try {
             Path bundle = Files.createDirectory(work.resolve(NAME));
             fill(bundle);
@@ -81,7 +81,8 @@ public final class GpuBundle {
     private void fill(Path bundle) throws IOException, InterruptedException {
         Path jdk = Path.of(System.getProperty("java.home"));
         command(List.of(
-                need(jdk.resolve("bin").resolve("jlink"), "a JDK that has jlink").toString(),
+                need(jdk.resolve("bin").resolve("jlink"), "a JDK that has jlink")
+                        .toString(),
                 "--add-modules",
                 MODULES,
                 "--compress=zip-0",
@@ -120,7 +121,8 @@ public final class GpuBundle {
     private static void copyFiles(Path from, Path to, String suffix) throws IOException {
         Files.createDirectories(to);
         try (Stream<Path> files = Files.list(from)) {
-            for (Path file : files.filter(f -> belongs(f.getFileName().toString(), suffix)).toList()) {
+            for (Path file : files.filter(f -> belongs(f.getFileName().toString(), suffix))
+                    .toList()) {
                 Files.copy(file, to.resolve(file.getFileName().toString()));
             }
         }
@@ -156,7 +158,8 @@ public final class GpuBundle {
                     .start()
                     .waitFor();
             if (status != 0) {
-                String output = Files.readString(log.toPath(), StandardCharsets.UTF_8).strip();
+                String output =
+                        Files.readString(log.toPath(), StandardCharsets.UTF_8).strip();
                 throw new IOException("%s ended with %d: %s".formatted(command.getFirst(), status, output));
             }
         } finally {

@@ -130,7 +130,8 @@ public final class GpuParts {
             if (!good || part.name.equals(CONTRACT)) {
                 result.put("log", tail(log));
             }
-            String status = good ? "passed" : ended ? "failed, exit status " + process.exitValue() : "stopped at its limit";
+            String status =
+                    good ? "passed" : ended ? "failed, exit status " + process.exitValue() : "stopped at its limit";
             return end(result, status, (System.nanoTime() - start) / 1_000_000_000, good);
         } finally {
             Files.deleteIfExists(output);
@@ -155,14 +156,17 @@ public final class GpuParts {
     }
 
     private static List<@Nullable Object> tail(Path log) throws IOException {
-        List<String> lines = new String(Files.readAllBytes(log), StandardCharsets.UTF_8).lines().toList();
+        List<String> lines = new String(Files.readAllBytes(log), StandardCharsets.UTF_8)
+                .lines()
+                .toList();
         return new ArrayList<>(lines.subList(Math.max(0, lines.size() - 60), lines.size()));
     }
 
     /** This program again, with the same JVM options. */
     private List<String> own(String part, Path output, int seconds) {
         ProcessHandle.Info info = ProcessHandle.current().info();
-        String java = info.command().orElseThrow(() -> new IllegalStateException("the system does not say how Java was started"));
+        String java = info.command()
+                .orElseThrow(() -> new IllegalStateException("the system does not say how Java was started"));
         List<String> command = new ArrayList<>(List.of(java));
         for (String argument : info.arguments().orElse(new String[0])) {
             if (argument.equals("gpu-check")) {
@@ -171,7 +175,14 @@ public final class GpuParts {
             command.add(argument);
         }
         command.addAll(List.of(
-                "gpu-check", "--part", part, "--backend", backend, "--json", output.toString(), "--seconds",
+                "gpu-check",
+                "--part",
+                part,
+                "--backend",
+                backend,
+                "--json",
+                output.toString(),
+                "--seconds",
                 Integer.toString(seconds)));
         return command;
     }

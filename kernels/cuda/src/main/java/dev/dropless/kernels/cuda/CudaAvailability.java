@@ -18,7 +18,8 @@ import org.jspecify.annotations.Nullable;
  * @param probe what it offers
  * @param cause why CUDA cannot be used, or null
  */
-record CudaAvailability(String library, DriverProbe probe, @Nullable String cause) {
+record CudaAvailability(
+        String library, DriverProbe probe, @Nullable String cause) {
 
     /** JCuda's library for the driver. */
     static final String DRIVER_NATIVE = "JCudaDriver-12.6.0";
@@ -51,21 +52,22 @@ record CudaAvailability(String library, DriverProbe probe, @Nullable String caus
      */
     static Optional<String> missingNative(String name) {
         String file = System.mapLibraryName(LibUtils.createPlatformLibraryName(name));
-        boolean onPath = Stream.of(System.getProperty("java.library.path", "")
-                        .split(java.io.File.pathSeparator))
+        boolean onPath = Stream.of(System.getProperty("java.library.path", "").split(java.io.File.pathSeparator))
                 .anyMatch(folder -> !folder.isEmpty() && Files.isRegularFile(Path.of(folder, file)));
         if (onPath || LibUtils.class.getResource("/lib/" + file) != null) {
             return Optional.empty();
         }
-        return Optional.of("JCuda's native library %s was not found: name its folder in -Djava.library.path"
-                .formatted(file));
+        return Optional.of(
+                "JCuda's native library %s was not found: name its folder in -Djava.library.path".formatted(file));
     }
 
     /** Loads JCuda and calls the driver through it once. */
     private static @Nullable String jcudaFails() {
         try {
             int result = JCudaDriver.cuInit(0);
-            return result == CUresult.CUDA_SUCCESS ? null : "JCuda cannot start the driver: " + CUresult.stringFor(result);
+            return result == CUresult.CUDA_SUCCESS
+                    ? null
+                    : "JCuda cannot start the driver: " + CUresult.stringFor(result);
         } catch (LinkageError e) {
             String reason = Stream.of(String.valueOf(e.getMessage()).split("\\R"))
                     .map(String::strip)

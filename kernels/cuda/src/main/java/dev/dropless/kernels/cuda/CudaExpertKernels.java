@@ -303,7 +303,8 @@ final class CudaExpertKernels implements ExpertKernels {
             Matrix gradient,
             int rows) {
         long columns = gradient.columns();
-        long tiles = plan.topology().numExperts() * (long) Math.ceilDiv(rows, TILE) * Math.ceilDiv(columns, (long) TILE);
+        long tiles =
+                plan.topology().numExperts() * (long) Math.ceilDiv(rows, TILE) * Math.ceilDiv(columns, (long) TILE);
         launcher.tiles(operation, "", type, tiles, words -> {
             plan.write(words);
             words.matrix(left)
@@ -378,12 +379,15 @@ final class CudaExpertKernels implements ExpertKernels {
             Matrix result,
             long ffnHiddenSize) {
         long runs = pre.rows() * Math.ceilDiv(ffnHiddenSize, (long) RUN);
-        launcher.elementwise(operation, Math.ceilDiv(runs, (long) THREADS), words -> words.matrix(pre)
-                .matrix(dHidden)
-                .matrix(result)
-                .activation(activation)
-                .word(pre.rows())
-                .word(ffnHiddenSize)
-                .flag(gated));
+        launcher.elementwise(
+                operation,
+                Math.ceilDiv(runs, (long) THREADS),
+                words -> words.matrix(pre)
+                        .matrix(dHidden)
+                        .matrix(result)
+                        .activation(activation)
+                        .word(pre.rows())
+                        .word(ffnHiddenSize)
+                        .flag(gated));
     }
 }

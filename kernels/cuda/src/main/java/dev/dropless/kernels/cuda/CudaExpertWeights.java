@@ -86,12 +86,14 @@ final class CudaExpertWeights implements ExpertWeights {
     }
 
     /** Biases of gate and up: [E, P]. */
-    @Nullable Matrix inputBias() {
+    @Nullable
+    Matrix inputBias() {
         return inputBias;
     }
 
     /** Biases of down: [E, H]. */
-    @Nullable Matrix outputBias() {
+    @Nullable
+    Matrix outputBias() {
         return outputBias;
     }
 

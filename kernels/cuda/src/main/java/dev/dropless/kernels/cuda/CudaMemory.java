@@ -76,7 +76,12 @@ final class CudaMemory implements KernelMemory {
     private void known(String argument, Matrix matrix) {
         if (!matrix.space().isHost() && !matrix.space().equals(space)) {
             throw new IllegalArgumentException("%s: expected memory of the host or of %s device %d, found %s device %d"
-                    .formatted(argument, space.backend(), space.device(), matrix.space().backend(), matrix.space().device()));
+                    .formatted(
+                            argument,
+                            space.backend(),
+                            space.device(),
+                            matrix.space().backend(),
+                            matrix.space().device()));
         }
     }
 
@@ -236,8 +241,7 @@ final class CudaMemory implements KernelMemory {
         @Override
         public Matrix allocate(ElementType type, long rows, long columns) {
             long bytes = Math.multiplyExact(Math.multiplyExact(rows, columns), (long) type.bytes());
-            return new Matrix(
-                    MemorySegment.ofAddress(take(bytes).address()), type, 0, rows, columns, columns, space);
+            return new Matrix(MemorySegment.ofAddress(take(bytes).address()), type, 0, rows, columns, columns, space);
         }
 
         /** Takes bytes. */

@@ -59,13 +59,15 @@ final class CusparseLibrary implements Handles.Handle {
     private static Optional<String> missing(String library) {
         try {
             SymbolLookup lookup = SymbolLookup.libraryLookup(library, Arena.global());
-            List<String> absent = REQUIRED.stream().filter(f -> lookup.find(f).isEmpty()).toList();
+            List<String> absent =
+                    REQUIRED.stream().filter(f -> lookup.find(f).isEmpty()).toList();
             return absent.isEmpty()
                     ? Optional.empty()
                     : Optional.of("%s lacks %s".formatted(library, String.join(", ", absent)));
         } catch (IllegalArgumentException e) {
-            return Optional.of("no cuSPARSE: %s cannot be opened (install the CUDA toolkit, or put its folder on LD_LIBRARY_PATH)"
-                    .formatted(library));
+            return Optional.of(
+                    "no cuSPARSE: %s cannot be opened (install the CUDA toolkit, or put its folder on LD_LIBRARY_PATH)"
+                            .formatted(library));
         }
     }
 
@@ -98,7 +100,6 @@ final class CusparseLibrary implements Handles.Handle {
     /** The name of the back end, for messages about an operation that it has not. */
     static UnsupportedOperationException refusal(String operation, @Nullable String reason) {
         return new UnsupportedOperationException("backend %s has no %s%s: choose backend %s"
-                .formatted(
-                        CusparseBackend.NAME, operation, reason == null ? "" : " " + reason, CudaBackend.NAME));
+                .formatted(CusparseBackend.NAME, operation, reason == null ? "" : " " + reason, CudaBackend.NAME));
     }
 }

@@ -56,7 +56,8 @@ final class CusparseProducts implements BlockSparseKernels, AutoCloseable {
         }
         ElementType type = s.data().type();
         if (b.type() != type || c.type() != type || type == ElementType.F64) {
-            throw CusparseLibrary.refusal("dsd", "with operands of types %s, %s and %s".formatted(type, b.type(), c.type()));
+            throw CusparseLibrary.refusal(
+                    "dsd", "with operands of types %s, %s and %s".formatted(type, b.type(), c.type()));
         }
         if (c.rows() == 0 || c.columns() == 0) {
             return;
@@ -134,11 +135,17 @@ final class CusparseProducts implements BlockSparseKernels, AutoCloseable {
         int perRow = p.firstBlock(1);
         for (int row = 0; row < p.blockRows(); row++) {
             if (p.firstBlock(row + 1) - p.firstBlock(row) != perRow) {
-                throw CusparseLibrary.refusal("dsd", "in %s with rows of different numbers of blocks".formatted(s.data().type()));
+                throw CusparseLibrary.refusal(
+                        "dsd",
+                        "in %s with rows of different numbers of blocks"
+                                .formatted(s.data().type()));
             }
         }
         if (Integer.bitCount(p.blockSize()) != 1) {
-            throw CusparseLibrary.refusal("dsd", "in %s with blocks of %d, no power of two".formatted(s.data().type(), p.blockSize()));
+            throw CusparseLibrary.refusal(
+                    "dsd",
+                    "in %s with blocks of %d, no power of two"
+                            .formatted(s.data().type(), p.blockSize()));
         }
         if (perRow == 0) {
             if (!accumulate) {
@@ -169,7 +176,8 @@ final class CusparseProducts implements BlockSparseKernels, AutoCloseable {
             try {
                 multiply(sparse, b, tb, c, accumulate, type, scratch);
             } finally {
-                CusparseLibrary.check(JCusparse.cusparseDestroySpMat(sparse.asConst()), "forgetting a Blocked-ELL matrix");
+                CusparseLibrary.check(
+                        JCusparse.cusparseDestroySpMat(sparse.asConst()), "forgetting a Blocked-ELL matrix");
             }
         }
     }
@@ -194,13 +202,31 @@ final class CusparseProducts implements BlockSparseKernels, AutoCloseable {
                 long[] bytes = new long[1];
                 CusparseLibrary.check(
                         JCusparse.cusparseSpMM_bufferSize(
-                                library.handle(), plain, operation(tb), alpha, sparse.asConst(), right.asConst(), beta, result, sums,
-                                algorithm, bytes),
+                                library.handle(),
+                                plain,
+                                operation(tb),
+                                alpha,
+                                sparse.asConst(),
+                                right.asConst(),
+                                beta,
+                                result,
+                                sums,
+                                algorithm,
+                                bytes),
                         "asking for the workspace of a product");
                 CusparseLibrary.check(
                         JCusparse.cusparseSpMM(
-                                library.handle(), plain, operation(tb), alpha, sparse.asConst(), right.asConst(), beta, result, sums,
-                                algorithm, pointer(scratch.take(bytes[0]).address())),
+                                library.handle(),
+                                plain,
+                                operation(tb),
+                                alpha,
+                                sparse.asConst(),
+                                right.asConst(),
+                                beta,
+                                result,
+                                sums,
+                                algorithm,
+                                pointer(scratch.take(bytes[0]).address())),
                         "multiplying a Blocked-ELL matrix");
             } finally {
                 CusparseLibrary.check(JCusparse.cusparseDestroyDnMat(result.asConst()), "forgetting a matrix");
@@ -244,9 +270,7 @@ final class CusparseProducts implements BlockSparseKernels, AutoCloseable {
             copy.WidthInBytes = width;
             copy.Height = p.blockSize();
             copy.Depth = p.blockRows();
-            check(
-                    JCudaDriver.cuMemcpy3DAsync(copy, device.stream().handle()),
-                    "laying out a Blocked-ELL matrix");
+            check(JCudaDriver.cuMemcpy3DAsync(copy, device.stream().handle()), "laying out a Blocked-ELL matrix");
         }
     }
 

@@ -45,8 +45,10 @@ final class DeviceBuffer implements Handles.Handle {
             int result = JCudaDriver.cuMemAllocAsync(pointer, bytes, stream.handle());
             if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY) {
                 long[] memory = context.memory();
-                check(result, "allocating %d bytes on device %d (%d of %d bytes free)"
-                        .formatted(bytes, context.ordinal(), memory[0], memory[1]));
+                check(
+                        result,
+                        "allocating %d bytes on device %d (%d of %d bytes free)"
+                                .formatted(bytes, context.ordinal(), memory[0], memory[1]));
             }
             check(result, "allocating %d bytes on device %d".formatted(bytes, context.ordinal()));
         }

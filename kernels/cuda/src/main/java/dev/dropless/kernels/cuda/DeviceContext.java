@@ -46,8 +46,8 @@ final class DeviceContext implements AutoCloseable {
      */
     static DeviceContext open(DriverProbe probe, String library, int ordinal) {
         if (ordinal >= probe.devices().size()) {
-            throw new IllegalArgumentException("device: expected 0..%d, found %d"
-                    .formatted(probe.devices().size() - 1, ordinal));
+            throw new IllegalArgumentException(
+                    "device: expected 0..%d, found %d".formatted(probe.devices().size() - 1, ordinal));
         }
         DriverProbe.Device properties = probe.devices().get(ordinal);
         if (properties.architecture() < DriverProbe.OLDEST_ARCHITECTURE) {

@@ -34,26 +34,25 @@ final class DriverExtras {
 
     DriverExtras(String library) {
         SymbolLookup lookup = SymbolLookup.libraryLookup(library, Arena.global());
-        launchKernelEx = find(
-                lookup, "cuLaunchKernelEx", FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS));
+        launchKernelEx =
+                find(lookup, "cuLaunchKernelEx", FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS));
         encodeTiled = find(
                 lookup,
                 "cuTensorMapEncodeTiled",
                 FunctionDescriptor.of(
                         JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_INT,
                         JAVA_INT, JAVA_INT, JAVA_INT));
-        defaultPool =
-                find(lookup, "cuDeviceGetDefaultMemPool", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT));
-        setPoolAttribute = find(
-                lookup, "cuMemPoolSetAttribute", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT, ADDRESS));
+        defaultPool = find(lookup, "cuDeviceGetDefaultMemPool", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT));
+        setPoolAttribute =
+                find(lookup, "cuMemPoolSetAttribute", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT, ADDRESS));
     }
 
     private static MethodHandle find(SymbolLookup lookup, String function, FunctionDescriptor type) {
         return Linker.nativeLinker()
                 .downcallHandle(
                         lookup.find(function)
-                                .orElseThrow(() -> new IllegalStateException(
-                                        "the driver is too old: it lacks " + function)),
+                                .orElseThrow(
+                                        () -> new IllegalStateException("the driver is too old: it lacks " + function)),
                         type);
     }
 

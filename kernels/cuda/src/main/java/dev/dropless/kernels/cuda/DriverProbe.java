@@ -99,8 +99,7 @@ record DriverProbe(@Nullable String cause, int driverVersion, List<Device> devic
     record Device(String name, int architecture, int multiprocessors, long memory) {
 
         String describe() {
-            return "%s, sm_%d, %d multiprocessors, %d MiB"
-                    .formatted(name, architecture, multiprocessors, memory >> 20);
+            return "%s, sm_%d, %d multiprocessors, %d MiB".formatted(name, architecture, multiprocessors, memory >> 20);
         }
     }
 
@@ -115,10 +114,12 @@ record DriverProbe(@Nullable String cause, int driverVersion, List<Device> devic
         try {
             lookup = SymbolLookup.libraryLookup(library, Arena.global());
         } catch (IllegalArgumentException e) {
-            return absent("no NVIDIA driver: %s cannot be opened (install the driver, or put its folder on LD_LIBRARY_PATH)"
-                    .formatted(library));
+            return absent(
+                    "no NVIDIA driver: %s cannot be opened (install the driver, or put its folder on LD_LIBRARY_PATH)"
+                            .formatted(library));
         } catch (IllegalCallerException e) {
-            return absent("native access is off: start Java with --enable-native-access=dev.dropless.kernels.cuda,ALL-UNNAMED");
+            return absent(
+                    "native access is off: start Java with --enable-native-access=dev.dropless.kernels.cuda,ALL-UNNAMED");
         }
         try (Arena arena = Arena.ofConfined()) {
             return new Asking(lookup, arena).ask(library);
@@ -134,7 +135,8 @@ record DriverProbe(@Nullable String cause, int driverVersion, List<Device> devic
 
         DriverProbe ask(String library) {
             MemorySegment number = arena.allocate(JAVA_INT);
-            if (lookup.find("cuInit").isEmpty() || lookup.find("cuDriverGetVersion").isEmpty()) {
+            if (lookup.find("cuInit").isEmpty()
+                    || lookup.find("cuDriverGetVersion").isEmpty()) {
                 return absent("%s is no CUDA driver: it has no function cuInit".formatted(library));
             }
             int initialised = call("cuInit", 0);
@@ -160,7 +162,9 @@ record DriverProbe(@Nullable String cause, int driverVersion, List<Device> devic
                 return refused(
                         version,
                         "the driver finds no device (CUDA_VISIBLE_DEVICES?)"
-                                + (counted == CUresult.CUDA_SUCCESS ? "" : ": " + describe("cuDeviceGetCount", counted)));
+                                + (counted == CUresult.CUDA_SUCCESS
+                                        ? ""
+                                        : ": " + describe("cuDeviceGetCount", counted)));
             }
             List<Device> devices = devices(number.get(JAVA_INT, 0));
             if (devices.stream().noneMatch(d -> d.architecture() >= OLDEST_ARCHITECTURE)) {
@@ -170,7 +174,9 @@ record DriverProbe(@Nullable String cause, int driverVersion, List<Device> devic
                                         OLDEST_ARCHITECTURE,
                                         String.join(
                                                 "; ",
-                                                devices.stream().map(Device::describe).toList())),
+                                                devices.stream()
+                                                        .map(Device::describe)
+                                                        .toList())),
                         version,
                         devices);
             }
@@ -224,10 +230,8 @@ record DriverProbe(@Nullable String cause, int driverVersion, List<Device> devic
                 layouts[i] = arguments[i] instanceof MemorySegment ? ADDRESS : JAVA_INT;
             }
             MethodHandle handle = Linker.nativeLinker()
-                    .downcallHandle(
-                            lookup.find(function).orElseThrow(), FunctionDescriptor.of(JAVA_INT, layouts));
+                    .downcallHandle(lookup.find(function).orElseThrow(), FunctionDescriptor.of(JAVA_INT, layouts));
             return ForeignCalls.invoke(handle, arguments);
         }
     }
-
 }

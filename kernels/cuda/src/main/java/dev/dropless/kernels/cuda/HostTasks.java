@@ -18,7 +18,8 @@ final class HostTasks implements TaskRunner, AutoCloseable {
     HostTasks(int threads) {
         this.threads = threads;
         this.helpers = Executors.newFixedThreadPool(
-                Math.max(1, threads - 1), Thread.ofPlatform().daemon().name("dropless-cuda-", 1).factory());
+                Math.max(1, threads - 1),
+                Thread.ofPlatform().daemon().name("dropless-cuda-", 1).factory());
     }
 
     @Override

@@ -28,8 +28,9 @@ record Launch(int gridX, int gridY, int gridZ, int blockX, int sharedBytes, int 
     /** A grid without clusters. */
     static Launch of(long gridX, long gridY, long gridZ, int threads, int sharedBytes) {
         if (gridX > Integer.MAX_VALUE || gridY > 65_535 || gridZ > 65_535) {
-            throw new IllegalArgumentException("grid: expected at most 2^31 - 1 x 65535 x 65535 blocks, found %d x %d x %d"
-                    .formatted(gridX, gridY, gridZ));
+            throw new IllegalArgumentException(
+                    "grid: expected at most 2^31 - 1 x 65535 x 65535 blocks, found %d x %d x %d"
+                            .formatted(gridX, gridY, gridZ));
         }
         return new Launch((int) gridX, (int) gridY, (int) gridZ, threads, sharedBytes, 1, false);
     }

@@ -97,16 +97,19 @@ final class Launcher {
 
     private void convert(Matrix source, long rowStride, long columnStride, Matrix target) {
         long elements = target.rows() * target.columns();
-        elementwise("convert", Math.ceilDiv(elements, THREADS), words -> words.word(addressOf(source))
-                .word(rowStride)
-                .word(columnStride)
-                .word(code(source.type()))
-                .word(addressOf(target))
-                .word(target.rowStride())
-                .word(1)
-                .word(code(target.type()))
-                .word(target.rows())
-                .word(target.columns()));
+        elementwise(
+                "convert",
+                Math.ceilDiv(elements, THREADS),
+                words -> words.word(addressOf(source))
+                        .word(rowStride)
+                        .word(columnStride)
+                        .word(code(source.type()))
+                        .word(addressOf(target))
+                        .word(target.rowStride())
+                        .word(1)
+                        .word(code(target.type()))
+                        .word(target.rows())
+                        .word(target.columns()));
     }
 
     /** Sets a matrix to zero. */

@@ -68,7 +68,8 @@ class CudaAvailabilityTest {
 
     @Test
     void nativesThatAreMissingAreNamedWithoutLoadingAnything() {
-        assertThat(CudaAvailability.missingNative(CudaAvailability.DRIVER_NATIVE)).isEmpty();
+        assertThat(CudaAvailability.missingNative(CudaAvailability.DRIVER_NATIVE))
+                .isEmpty();
         assertThat(CudaAvailability.missingNative("JCudaNothing-1.0").orElseThrow())
                 .contains("libJCudaNothing-1.0-linux-x86_64.so", "-Djava.library.path");
     }

@@ -84,8 +84,7 @@ class DriverTypesTest {
                 DeviceModule module = new DeviceModule(context, "test", CUBIN);
                 KernelArguments arguments = new KernelArguments()) {
             MemorySpace space = new MemorySpace("cuda", 0);
-            Matrix matrix = new Matrix(
-                    MemorySegment.ofAddress(0x7f0000001000L), ElementType.BF16, 5, 3, 4, 9, space);
+            Matrix matrix = new Matrix(MemorySegment.ofAddress(0x7f0000001000L), ElementType.BF16, 5, 3, 4, 9, space);
             arguments
                     .matrix(matrix)
                     .matrix(null)
@@ -94,12 +93,24 @@ class DriverTypesTest {
                     .number(1.5)
                     .activation(new Activation(Activation.Function.SILU, 1.702, 7, 7, 1));
             MemorySegment words = arguments.table().reinterpret(64).get(java.lang.foreign.ValueLayout.ADDRESS, 0);
-            assertThat(words.reinterpret(8).get(java.lang.foreign.ValueLayout.JAVA_LONG, 0)).isEqualTo(0x7f000000100aL);
+            assertThat(words.reinterpret(8).get(java.lang.foreign.ValueLayout.JAVA_LONG, 0))
+                    .isEqualTo(0x7f000000100aL);
             assertThat(words.reinterpret(112).toArray(java.lang.foreign.ValueLayout.JAVA_LONG))
                     .containsExactly(
-                            0x7f000000100aL, 9, 1, 0, 0, 0, -1, 1, Double.doubleToRawLongBits(1.5), 3,
-                            Double.doubleToRawLongBits(1.702), Double.doubleToRawLongBits(7),
-                            Double.doubleToRawLongBits(7), Double.doubleToRawLongBits(1));
+                            0x7f000000100aL,
+                            9,
+                            1,
+                            0,
+                            0,
+                            0,
+                            -1,
+                            1,
+                            Double.doubleToRawLongBits(1.5),
+                            3,
+                            Double.doubleToRawLongBits(1.702),
+                            Double.doubleToRawLongBits(7),
+                            Double.doubleToRawLongBits(7),
+                            Double.doubleToRawLongBits(1));
             driver.log();
             module.function("mapped").launch(stream, Launch.of(3, 256, 1000), arguments.structure(map(128)));
             assertThat(driver.log())
@@ -156,7 +167,8 @@ class DriverTypesTest {
     void tensorMapsAreDescribed() {
         MemorySegment map = map(DriverExtras.TENSOR_MAP_BYTES);
         context.extras()
-                .encodeTensorMap(map, 9, 0x10000, new long[] {64, 5_000_000_000L}, new long[] {128}, new int[] {64, 128}, 3);
+                .encodeTensorMap(
+                        map, 9, 0x10000, new long[] {64, 5_000_000_000L}, new long[] {128}, new int[] {64, 128}, 3);
         assertThat(driver.log())
                 .containsExactly(
                         "tensor map type 9 rank 2 at 10000: 64[box 64 step 1] 5000000000(stride 128)[box 128 step 1]"
@@ -208,8 +220,9 @@ class DriverTypesTest {
             driver.memoryLimit(4096);
             assertThatExceptionOfType(CudaException.class)
                     .isThrownBy(() -> DeviceBuffer.allocate(context, stream, 5000))
-                    .withMessage("allocating 5000 bytes on device 0 (4096 of 4096 bytes free): CUDA_ERROR_OUT_OF_MEMORY (2),"
-                            + " the device has no memory left for this")
+                    .withMessage(
+                            "allocating 5000 bytes on device 0 (4096 of 4096 bytes free): CUDA_ERROR_OUT_OF_MEMORY (2),"
+                                    + " the device has no memory left for this")
                     .matches(CudaException::isOutOfMemory);
             driver.memoryLimit(1L << 40);
             driver.fail("cuStreamSynchronize", 700);
