@@ -1,6 +1,6 @@
 /** The CUDA back ends, found through {@link java.util.ServiceLoader}. */
 module dev.dropless.kernels.cuda {
-    requires dev.dropless.blocksparse;
+    requires transitive dev.dropless.blocksparse;
     requires dev.dropless.topology;
     requires jcuda;
     requires jcusparse;

@@ -230,7 +230,7 @@ CUresult cuMemAllocAsync(CUdeviceptr *p, size_t bytes, CUhandle s) {
     char *memory = aligned_alloc(256, padded);
     *(size_t *)memory = bytes;
     memset(memory + 256, 0xFF, padded - 256);  // NaN, whatever the type
-    open_bytes += bytes, allocations++;
+    __atomic_add_fetch(&open_bytes, (long)bytes, __ATOMIC_RELAXED), __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
     *p = (CUdeviceptr)(uintptr_t)(memory + 256);
     return SUCCESS;
 }
@@ -238,7 +238,7 @@ CUresult cuMemFreeAsync(CUdeviceptr p, CUhandle s) {
     ENTER(cuMemFreeAsync);
     if (!s || strcmp(s->kind, "stream")) return INVALID_HANDLE;
     char *memory = (char *)(uintptr_t)p - 256;
-    open_bytes -= *(size_t *)memory, allocations--;
+    __atomic_sub_fetch(&open_bytes, *(long *)memory, __ATOMIC_RELAXED), __atomic_sub_fetch(&allocations, 1, __ATOMIC_RELAXED);
     free(memory);
     return SUCCESS;
 }

@@ -55,6 +55,12 @@ class EmulatedContractTest extends CudaContract {
         assertThat(driver.openBytes()).isZero();
     }
 
+    /** A CPU takes a thousand times as long as a GPU for the real sizes. */
+    @Override
+    protected int gridScale() {
+        return 32;
+    }
+
     @Override
     protected Kernels open(int threads) {
         return CudaKernels.open(driver.availability(), CudaBackend.NAME, BackendOptions.threads(threads));
