@@ -28,6 +28,8 @@ import picocli.CommandLine.Spec;
             CompareCommand.class,
             FamiliesCommand.class,
             RoutingCommand.class,
+            BundleCommand.class,
+            GpuCheckCommand.class,
         },
         exitCodeListHeading = "%nExit status:%n",
         exitCodeList = {"0:done", "1:a comparison failed", "2:bad input", "70:a bug of dropless"})

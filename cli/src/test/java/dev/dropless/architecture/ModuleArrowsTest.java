@@ -37,6 +37,7 @@ class ModuleArrowsTest {
             new Module("topology", List.of(), List.of()),
             new Module("blocksparse", List.of("topology"), List.of()),
             new Module("kernels.cpu", List.of("topology", "blocksparse"), List.of("jdk.incubator.vector..")),
+            new Module("kernels.cuda", List.of("topology", "blocksparse"), List.of("jcuda..")),
             new Module("moe", List.of("topology", "blocksparse"), List.of()),
             new Module("safetensors", List.of(), List.of("com.fasterxml.jackson.core..")));
 

@@ -39,6 +39,17 @@ public abstract class BackendContract {
         return 2000 * ContractSupport.unit(kernels.accumulation());
     }
 
+    /**
+     * Relative error of a term of a weight gradient beyond conversions and summation: back ends whose multipliers take
+     * 16-bit factors round the product of a slot's weight and an operand to one.
+     *
+     * @param left type of one operand
+     * @param right type of the other
+     */
+    protected double weightedFactorError(ElementType left, ElementType right) {
+        return 0;
+    }
+
     /** Level 1. */
     @Nested
     class BlockSparse extends BlockSparseContract {

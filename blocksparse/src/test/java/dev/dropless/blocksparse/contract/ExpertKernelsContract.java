@@ -230,9 +230,12 @@ abstract class ExpertKernelsContract extends ContractSupport {
                 double @Nullable [][] slots = bench.slotValues();
                 List<Expected[]> expected = new ArrayList<>();
                 ExpertOracle oracle = bench.oracle;
-                expected.add(oracle.dUp(x.read(), slots, d, 0, before(gradients, WeightPart.GATE)));
-                expected.add(oracle.dUp(x.read(), slots, d, f, before(gradients, WeightPart.UP)));
-                expected.add(oracle.dDown(hidden.read(), dY.read(), slots, before(gradients, WeightPart.DOWN)));
+                double upError = slots == null ? 0 : backend().weightedFactorError(x.type(), dPre.type());
+                double downError = slots == null ? 0 : backend().weightedFactorError(hidden.type(), dY.type());
+                expected.add(oracle.dUp(x.read(), slots, d, 0, before(gradients, WeightPart.GATE), upError));
+                expected.add(oracle.dUp(x.read(), slots, d, f, before(gradients, WeightPart.UP), upError));
+                expected.add(
+                        oracle.dDown(hidden.read(), dY.read(), slots, before(gradients, WeightPart.DOWN), downError));
                 expected.add(oracle.dUpBias(d, 0, before(gradients, WeightPart.GATE_BIAS)));
                 expected.add(oracle.dUpBias(d, f, before(gradients, WeightPart.UP_BIAS)));
                 expected.add(oracle.dDownBias(dY.read(), slots, before(gradients, WeightPart.DOWN_BIAS)));

@@ -214,28 +214,36 @@ final class ExpertOracle {
     }
 
     /** dDown of all experts, [E][F][H], added to what was there before. */
-    Expected[] dDown(double[][] hidden, double[][] dY, double @Nullable [][] w, double[][][] before) {
-        return perExpert(before, (t, j, r, f, h) -> hidden[r][f] * weight(w, t, j) * dY[t][h]);
+    Expected[] dDown(
+            double[][] hidden, double[][] dY, double @Nullable [][] w, double[][][] before, double factorError) {
+        return perExpert(before, factorError, (t, j, r, f, h) -> hidden[r][f] * weight(w, t, j) * dY[t][h]);
     }
 
     Expected[] dDownBias(double[][] dY, double @Nullable [][] w, double[][][] before) {
-        return perExpert(before, (t, j, r, row, h) -> weight(w, t, j) * dY[t][h]);
+        return perExpert(before, 0, (t, j, r, row, h) -> weight(w, t, j) * dY[t][h]);
     }
 
     /** Columns of dPre from first on are those of the part. */
-    Expected[] dUp(double[][] x, double @Nullable [][] v, double[][] dPre, int first, double[][][] before) {
-        return perExpert(before, (t, j, r, h, p) -> weight(v, t, j) * x[t][h] * dPre[r][first + p]);
+    Expected[] dUp(
+            double[][] x,
+            double @Nullable [][] v,
+            double[][] dPre,
+            int first,
+            double[][][] before,
+            double factorError) {
+        return perExpert(before, factorError, (t, j, r, h, p) -> weight(v, t, j) * x[t][h] * dPre[r][first + p]);
     }
 
     Expected[] dUpBias(double[][] dPre, int first, double[][][] before) {
-        return perExpert(before, (t, j, r, row, p) -> dPre[r][first + p]);
+        return perExpert(before, 0, (t, j, r, row, p) -> dPre[r][first + p]);
     }
 
     private interface Term {
         double of(int token, int rank, int row, int i, int j);
     }
 
-    private Expected[] perExpert(double[][][] before, Term term) {
+    /** Sums per expert; every term may have a relative error of its own beside those of the summation. */
+    private Expected[] perExpert(double[][][] before, double termError, Term term) {
         if (before.length == 0) {
             return new Expected[0]; // the experts lack this part
         }
@@ -253,8 +261,19 @@ final class ExpertOracle {
         Expected[] expected = new Expected[before.length];
         for (int e = 0; e < before.length; e++) {
             expected[e] = topology.tokensPerExpert(e) == 0 ? exact(before[e]) : expected(sums[e]);
+            if (topology.tokensPerExpert(e) > 0) {
+                widen(expected[e], sums[e], termError);
+            }
         }
         return expected;
+    }
+
+    private static void widen(Expected expected, Sum[][] sums, double termError) {
+        for (int i = 0; i < sums.length; i++) {
+            for (int j = 0; j < sums[i].length; j++) {
+                expected.error[i][j] += termError * sums[i][j].magnitude;
+            }
+        }
     }
 
     Expected dRows(double[][] dPre) {

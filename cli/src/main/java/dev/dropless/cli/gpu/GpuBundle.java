@@ -1,0 +1,169 @@
+package dev.dropless.cli.gpu;
+
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.Stream;
+
+/**
+ * An archive with one folder:
+ * <pre>
+ *   dropless-bundle/run.sh            starts the command with the runtime beside it
+ *                   gpu_peers.py      measures the peers where torch is installed
+ *                   runtime/          a Java runtime with the modules that are needed
+ *                   lib/              this program, as modules
+ *                   natives/          JCuda's libraries, so that nothing is unpacked elsewhere
+ *                   tests/            the contract tests of the CUDA back end, as a class path
+ *                   test-data/        reference cases and the demo's text
+ * </pre>
+ */
+public final class GpuBundle {
+
+    private static final String NAME = "dropless-bundle";
+
+    private static final String MODULES = "java.base,java.desktop,java.logging,java.management,java.net.http,java.xml,"
+            + "jdk.incubator.vector,jdk.management,jdk.unsupported";
+
+    private final Path root;
+
+    /**
+     * Prepares a bundle.
+     *
+     * @param root of the checkout, built
+     */
+    public GpuBundle(Path root) {
+        this.root = root;
+    }
+
+    /**
+     * Says how tar compresses an archive of this name.
+     *
+     * @param file its name
+     * @return an option of tar, or an empty string for other names
+     */
+    public static String compression(String file) {
+        return file.endsWith(".tar.xz") ? "-J" : file.endsWith(".tar.gz") ? "-z" : "";
+    }
+
+    /**
+     * Writes the archive; it appears whole or not at all.
+     *
+     * @param target where to
+     * @param compression as {@link #compression} says
+     * @return its size in bytes
+     * @throws IOException if something is missing, or a command fails
+     * @throws InterruptedException if the thread is interrupted
+     */
+    public long write(Path target, String compression) throws IOException, InterruptedException {
+        Path work = Files.createTempDirectory("dropless-bundle");
+        Path temporary = target.resolveSibling(".%s.%d.part"
+                .formatted(target.getFileName(), ProcessHandle.current().pid()));
+        try {
+            Path bundle = Files.createDirectory(work.resolve(NAME));
+            fill(bundle);
+            command(List.of("tar", "-C", work.toString(), "-c", compression, "-f", temporary.toString(), NAME));
+            Files.move(temporary, target, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+            return Files.size(target);
+        } finally {
+            Files.deleteIfExists(temporary);
+            delete(work);
+        }
+    }
+
+    private void fill(Path bundle) throws IOException, InterruptedException {
+        Path jdk = Path.of(System.getProperty("java.home"));
+        command(List.of(
+                need(jdk.resolve("bin").resolve("jlink"), "a JDK that has jlink")
+                        .toString(),
+                "--add-modules",
+                MODULES,
+                "--compress=zip-0",
+                "--strip-debug",
+                "--no-header-files",
+                "--no-man-pages",
+                "--output",
+                bundle.resolve("runtime").toString()));
+        Path jars = root.resolve("cli").resolve("target").resolve("dropless");
+        copyFiles(need(jars, "the program, built"), bundle.resolve("lib"), ".jar");
+        copyFiles(need(jars.resolve("natives"), "JCuda's libraries"), bundle.resolve("natives"), ".so");
+        Path tests = root.resolve("kernels").resolve("cuda").resolve("target").resolve("bundle-tests");
+        copyFiles(need(tests, "the contract tests, built"), bundle.resolve("tests"), ".jar");
+        copyTree(need(root.resolve("test-data").resolve("data"), "the test data"), bundle.resolve("test-data"));
+        resource("run.sh", bundle.resolve("run.sh"));
+        resource("gpu_peers.py", bundle.resolve("gpu_peers.py"));
+    }
+
+    private static Path need(Path path, String what) throws IOException {
+        if (!Files.exists(path)) {
+            throw new NoSuchFileException(path.toString(), null, what);
+        }
+        return path;
+    }
+
+    private static void resource(String name, Path target) throws IOException {
+        try (InputStream stream = GpuBundle.class.getResourceAsStream(name)) {
+            if (stream == null) {
+                throw new IOException("resource " + name + " is missing from the jar");
+            }
+            Files.copy(stream, target);
+        }
+        Files.setPosixFilePermissions(target, PosixFilePermissions.fromString("rwxr-xr-x"));
+    }
+
+    private static void copyFiles(Path from, Path to, String suffix) throws IOException {
+        Files.createDirectories(to);
+        try (Stream<Path> files = Files.list(from)) {
+            for (Path file : files.filter(f -> belongs(f.getFileName().toString(), suffix))
+                    .toList()) {
+                Files.copy(file, to.resolve(file.getFileName().toString()));
+            }
+        }
+    }
+
+    /** Jars of native libraries are left out: their content lies unpacked beside them. */
+    private static boolean belongs(String file, String suffix) {
+        return file.endsWith(suffix) && !file.contains("-natives-");
+    }
+
+    private static void copyTree(Path from, Path to) throws IOException {
+        try (Stream<Path> files = Files.walk(from)) {
+            for (Path file : files.toList()) {
+                Files.copy(file, to.resolve(from.relativize(file).toString()));
+            }
+        }
+    }
+
+    private static void delete(Path folder) throws IOException {
+        try (Stream<Path> files = Files.walk(folder)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(file);
+            }
+        }
+    }
+
+    private static void command(List<String> command) throws IOException, InterruptedException {
+        File log = Files.createTempFile("dropless", ".log").toFile();
+        try {
+            int status = new ProcessBuilder(command)
+                    .redirectErrorStream(true)
+                    .redirectOutput(log)
+                    .start()
+                    .waitFor();
+            if (status != 0) {
+                String output =
+                        Files.readString(log.toPath(), StandardCharsets.UTF_8).strip();
+                throw new IOException("%s ended with %d: %s".formatted(command.getFirst(), status, output));
+            }
+        } finally {
+            Files.delete(log.toPath());
+        }
+    }
+}

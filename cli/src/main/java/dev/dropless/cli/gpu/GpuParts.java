@@ -1,0 +1,209 @@
+package dev.dropless.cli.gpu;
+
+import dev.dropless.safetensors.Json;
+import dev.dropless.safetensors.SafetensorsException;
+import java.io.File;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+
+/** Runs the parts of a check one after the other, each in a JVM of its own: one that hangs, or loses the device, takes no other with it. */
+public final class GpuParts {
+
+    /** Names the folder of the contract tests in a bundle. */
+    private static final String TESTS = "dropless.tests";
+
+    private static final String CONTRACT = "contract";
+
+    /** A part and how long it may take. */
+    private record Part(String name, int seconds) {}
+
+    private static final List<Part> PARTS = List.of(
+            new Part("device", 30),
+            new Part("ceilings", 45),
+            new Part("kernels", 60),
+            new Part(CONTRACT, 90),
+            new Part("cases-f32", 60),
+            new Part("cases-bf16", 60),
+            new Part("shapes", 150));
+
+    private final long deadline;
+    private final String backend;
+    private final Consumer<String> progress;
+    private boolean passed = true;
+
+    /**
+     * Prepares a run.
+     *
+     * @param seconds limit of the whole run
+     * @param backend what to check
+     * @param progress receives one line per part
+     */
+    public GpuParts(int seconds, String backend, Consumer<String> progress) {
+        this.deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+        this.backend = backend;
+        this.progress = progress;
+    }
+
+    /**
+     * Lists the parts that {@code --part} takes.
+     *
+     * @return their names
+     */
+    public static List<String> names() {
+        return PARTS.stream().map(Part::name).filter(n -> !n.equals(CONTRACT)).toList();
+    }
+
+    /**
+     * Tells whether no part failed so far.
+     *
+     * @return false if one failed, or was left out for want of time
+     */
+    public boolean passed() {
+        return passed;
+    }
+
+    /**
+     * Runs all parts.
+     *
+     * @return the results as JSON
+     * @throws IOException if a part cannot be started
+     * @throws InterruptedException if the thread is interrupted
+     */
+    public String runAll() throws IOException, InterruptedException {
+        List<@Nullable Object> parts = new ArrayList<>();
+        for (Part part : PARTS) {
+            Map<String, @Nullable Object> result = run(part);
+            parts.add(result);
+            progress.accept(String.format(
+                    Locale.ROOT, "%-11s %s (%s s)", part.name, result.get("status"), result.get("seconds")));
+        }
+        Map<String, @Nullable Object> all = new LinkedHashMap<>();
+        all.put("schema", GpuReport.SCHEMA);
+        all.put("source", "dropless");
+        all.put("passed", passed);
+        all.put("parts", parts);
+        return Json.writePretty(all);
+    }
+
+    private Map<String, @Nullable Object> run(Part part) throws IOException, InterruptedException {
+        Map<String, @Nullable Object> result = new LinkedHashMap<>();
+        result.put("part", part.name);
+        long left = TimeUnit.NANOSECONDS.toSeconds(deadline - System.nanoTime());
+        if (left < 5) {
+            return end(result, "left out: the time was up", 0, false);
+        }
+        String tests = System.getProperty(TESTS);
+        if (part.name.equals(CONTRACT) && tests == null) {
+            return end(result, "left out: the contract tests are only in a bundle", 0, true);
+        }
+        int limit = (int) Math.min(part.seconds, left);
+        Path output = Files.createTempFile("dropless-" + part.name, ".json");
+        Path log = Files.createTempFile("dropless-" + part.name, ".log");
+        long start = System.nanoTime();
+        try {
+            List<String> command = part.name.equals(CONTRACT) && tests != null
+                    ? contract(Path.of(tests))
+                    : own(part.name, output, limit);
+            Process process = new ProcessBuilder(command)
+                    .redirectErrorStream(true)
+                    .redirectOutput(log.toFile())
+                    .start();
+            boolean ended = process.waitFor(limit, TimeUnit.SECONDS);
+            if (!ended) {
+                process.destroyForcibly().waitFor();
+            }
+            if (Files.size(output) > 0) {
+                result.put("report", parse(output));
+            }
+            boolean good = ended && process.exitValue() == 0;
+            if (!good || part.name.equals(CONTRACT)) {
+                result.put("log", tail(log));
+            }
+            String status =
+                    good ? "passed" : ended ? "failed, exit status " + process.exitValue() : "stopped at its limit";
+            return end(result, status, (System.nanoTime() - start) / 1_000_000_000, good);
+        } finally {
+            Files.deleteIfExists(output);
+            Files.deleteIfExists(log);
+        }
+    }
+
+    private Map<String, @Nullable Object> end(
+            Map<String, @Nullable Object> result, String status, long seconds, boolean good) {
+        result.put("status", status);
+        result.put("seconds", seconds);
+        passed &= good;
+        return result;
+    }
+
+    private static @Nullable Object parse(Path file) throws IOException {
+        try {
+            return Json.parse(file.toString(), Files.readString(file));
+        } catch (SafetensorsException e) {
+            return "unreadable: " + e.getMessage();
+        }
+    }
+
+    private static List<@Nullable Object> tail(Path log) throws IOException {
+        List<String> lines = new String(Files.readAllBytes(log), StandardCharsets.UTF_8)
+                .lines()
+                .toList();
+        return new ArrayList<>(lines.subList(Math.max(0, lines.size() - 60), lines.size()));
+    }
+
+    /** This program again, with the same JVM options. */
+    private List<String> own(String part, Path output, int seconds) {
+        ProcessHandle.Info info = ProcessHandle.current().info();
+        String java = info.command()
+                .orElseThrow(() -> new IllegalStateException("the system does not say how Java was started"));
+        List<String> command = new ArrayList<>(List.of(java));
+        for (String argument : info.arguments().orElse(new String[0])) {
+            if (argument.equals("gpu-check")) {
+                break;
+            }
+            command.add(argument);
+        }
+        command.addAll(List.of(
+                "gpu-check",
+                "--part",
+                part,
+                "--backend",
+                backend,
+                "--json",
+                output.toString(),
+                "--seconds",
+                Integer.toString(seconds)));
+        return command;
+    }
+
+    private static List<String> contract(Path tests) throws IOException {
+        try (var jars = Files.list(tests)) {
+            String path = jars.map(Path::toString).sorted().collect(Collectors.joining(File.pathSeparator));
+            return List.of(
+                    Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                    "--enable-native-access=ALL-UNNAMED",
+                    "-Djava.library.path=" + System.getProperty("java.library.path", ""),
+                    "-cp",
+                    path,
+                    "org.junit.platform.console.ConsoleLauncher",
+                    "execute",
+                    "--disable-banner",
+                    "--disable-ansi-colors",
+                    "--details=summary",
+                    "--fail-if-no-tests",
+                    "-c",
+                    "dev.dropless.kernels.cuda.DeviceContractTest");
+        }
+    }
+}

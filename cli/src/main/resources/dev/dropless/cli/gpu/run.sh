@@ -1,0 +1,17 @@
+#!/bin/sh
+# Starts the dropless command with the Java runtime of this folder; needs nothing else, and an NVIDIA driver for the GPU.
+# CUDA libraries (cuBLAS, cuSPARSE) are found on LD_LIBRARY_PATH, or in /usr/local/cuda.
+set -eu
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
+for folder in /usr/local/cuda/lib64 /usr/local/nvidia/lib64 /usr/local/nvidia/lib; do
+    [ ! -d "$folder" ] || LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder
+done
+export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}"
+# JAVA_OPTS is split into words on purpose.
+# shellcheck disable=SC2086
+exec "$here/runtime/bin/java" -p "$here/lib" \
+    --add-modules jdk.incubator.vector,dev.dropless.kernels.cpu,dev.dropless.kernels.cuda \
+    --enable-native-access=dev.dropless.cli,dev.dropless.kernels.cpu,dev.dropless.kernels.cuda,jcuda \
+    -Djava.library.path="$here/natives" -Djava.awt.headless=true \
+    -Ddropless.testData="$here/test-data" -Ddropless.tests="$here/tests" \
+    ${JAVA_OPTS:-} -m dev.dropless.cli/dev.dropless.cli.Main "$@"

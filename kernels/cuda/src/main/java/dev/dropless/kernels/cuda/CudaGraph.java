@@ -1,0 +1,60 @@
+package dev.dropless.kernels.cuda;
+
+import dev.dropless.blocksparse.spi.Kernels;
+
+/**
+ * Work of an opened CUDA back end, recorded once and started as a whole as often as wanted: small batches are bound by the time it takes to start kernels one by one.
+ *
+ * <p>Matrices, weights and plans that the work uses are read and written at the addresses they had when it was recorded; they must stay open. Scratch memory belongs to
+ * the graph. A plan stands for one routing: work recorded over it repeats that routing. What cannot be recorded fails with {@link IllegalStateException} or {@link
+ * CudaException}: making a plan, copies between host and device, products over a block pattern not used before.
+ */
+public final class CudaGraph implements AutoCloseable {
+
+    private final CudaKernels kernels;
+    private final DeviceGraph graph;
+
+    private CudaGraph(CudaKernels kernels, DeviceGraph graph) {
+        this.kernels = kernels;
+        this.graph = graph;
+    }
+
+    /**
+     * Records what the calling thread asks these kernels to do; nothing is computed yet. No other thread may use the kernels meanwhile.
+     *
+     * @param kernels opened by {@link CudaBackend}
+     * @param work what to record
+     * @return the graph; the caller closes it before the kernels
+     * @throws IllegalArgumentException if the kernels are another back end's
+     * @throws CudaException if the work cannot be recorded
+     */
+    public static CudaGraph record(Kernels kernels, Runnable work) {
+        if (!(kernels instanceof CudaKernels own)) {
+            throw new IllegalArgumentException(
+                    "kernels: expected those of backend %s, found %s".formatted(CudaBackend.NAME, kernels.name()));
+        }
+        DeviceStream stream = own.stream();
+        stream.beginCapture();
+        boolean recorded = false;
+        try {
+            work.run();
+            recorded = true;
+        } finally {
+            if (!recorded) {
+                stream.abandonCapture();
+            }
+        }
+        return new CudaGraph(own, stream.endCapture());
+    }
+
+    /** Queues the work behind what is already queued. Returns at once. */
+    public void launch() {
+        graph.launch(kernels.stream());
+    }
+
+    /** Frees the graph. A second call does nothing. */
+    @Override
+    public void close() {
+        graph.close();
+    }
+}

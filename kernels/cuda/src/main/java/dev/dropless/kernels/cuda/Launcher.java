@@ -1,0 +1,122 @@
+package dev.dropless.kernels.cuda;
+
+import static dev.dropless.kernels.cuda.KernelArguments.addressOf;
+import static dev.dropless.kernels.cuda.KernelArguments.code;
+
+import dev.dropless.blocksparse.ElementType;
+import dev.dropless.blocksparse.Matrix;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentMap;
+import java.util.function.Consumer;
+
+/**
+ * Starts kernels in one stream. Blocks of our kernels take tiles in turns, so a grid is never larger than what the device runs at once; results do not depend on it.
+ */
+final class Launcher {
+
+    /** Threads of a block of the kernels that work element by element. */
+    static final int THREADS = 256;
+
+    /** Rows and columns of a tile of any product. */
+    static final int TILE = 128;
+
+    private final DeviceContext context;
+    private final DeviceStream stream;
+    private final KernelImages images;
+    private final ConcurrentMap<DeviceFunction, Integer> residentBlocks = new ConcurrentHashMap<>();
+
+    Launcher(DeviceContext context, DeviceStream stream, KernelImages images) {
+        this.context = context;
+        this.stream = stream;
+        this.images = images;
+    }
+
+    /** What kernels are called that compute with this type. */
+    static String suffix(ElementType type) {
+        return switch (type) {
+            case F32 -> "_f32";
+            case BF16 -> "_bf16";
+            case F16 -> "_f16";
+            case F64 -> throw new IllegalArgumentException("type: expected F32, BF16 or F16, found F64");
+        };
+    }
+
+    /**
+     * Starts a kernel that computes tiles.
+     *
+     * @param operation which, for instance "up"
+     * @param variant what stands between the operation and the type, for instance "_nt"
+     * @param type of its operands
+     * @param tiles how many there are at most
+     * @param arguments writes the arguments
+     */
+    void tiles(String operation, String variant, ElementType type, long tiles, Consumer<KernelArguments> arguments) {
+        launch(images.find(operation + variant + suffix(type)), tiles, arguments);
+    }
+
+    /**
+     * Starts a kernel that has no type in its name.
+     *
+     * @param operation which, for instance "combine"
+     * @param blocks how many blocks find work
+     * @param arguments writes the arguments
+     */
+    void elementwise(String operation, long blocks, Consumer<KernelArguments> arguments) {
+        launch(images.find(operation), blocks, arguments);
+    }
+
+    private void launch(KernelImages.Kernel kernel, long blocks, Consumer<KernelArguments> arguments) {
+        if (blocks <= 0) {
+            return;
+        }
+        int threads = kernel.properties().threads();
+        int shared = kernel.properties().sharedBytes();
+        int most = residentBlocks.computeIfAbsent(
+                kernel.function(),
+                f -> Math.max(1, f.blocksPerMultiprocessor(threads, shared))
+                        * context.properties().multiprocessors());
+        try (KernelArguments words = new KernelArguments()) {
+            arguments.accept(words);
+            if (words.count() != kernel.properties().argumentWords()) {
+                throw new IllegalStateException("kernel %s takes %d words of arguments, found %d"
+                        .formatted(kernel.function().name(), kernel.properties().argumentWords(), words.count()));
+            }
+            kernel.function().launch(stream, Launch.of(Math.min(blocks, most), threads, shared), words);
+        }
+    }
+
+    /** Copies a matrix into another of the same shape, converting its type; F64 passes through F32. */
+    void convert(Matrix source, Matrix target) {
+        convert(source, source.rowStride(), 1, target);
+    }
+
+    /** Copies the transpose of a matrix. */
+    void convertTransposed(Matrix source, Matrix target) {
+        convert(source, 1, source.rowStride(), target);
+    }
+
+    private void convert(Matrix source, long rowStride, long columnStride, Matrix target) {
+        long elements = target.rows() * target.columns();
+        elementwise(
+                "convert",
+                Math.ceilDiv(elements, THREADS),
+                words -> words.word(addressOf(source))
+                        .word(rowStride)
+                        .word(columnStride)
+                        .word(code(source.type()))
+                        .word(addressOf(target))
+                        .word(target.rowStride())
+                        .word(1)
+                        .word(code(target.type()))
+                        .word(target.rows())
+                        .word(target.columns()));
+    }
+
+    /** Sets a matrix to zero. */
+    void clear(Matrix matrix) {
+        elementwise(
+                "fill_zero",
+                Math.ceilDiv(matrix.rows() * matrix.columns(), THREADS),
+                words -> words.matrix(matrix).word(matrix.rows()).word(matrix.columns()));
+    }
+}

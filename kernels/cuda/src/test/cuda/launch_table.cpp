@@ -1,0 +1,57 @@
+// Prints what a host must know to launch each kernel: threads, dynamic shared memory, size of the argument structure. Used by
+// build-kernels.sh for the manifest. One line per kernel:
+//   name family threads shared-bytes shared-bytes-per-expert argument-words
+#include "activate.cu"
+#include "block_sparse.cu"
+#include "combine.cu"
+#include "convert.cu"
+#include "experts.cu"
+#include "topology.cu"
+#include "weight_gradients.cu"
+
+#include <string>
+
+using namespace dropless;
+
+template <class Arguments>
+static void print(const std::string &name, const char *family, int threads, size_t shared, size_t per_expert) {
+    static_assert(sizeof(Arguments) % 8 == 0, "arguments are 64-bit words");
+    printf("dropless_%s %s %d %zu %zu %zu\n", name.c_str(), family, threads, shared, per_expert, sizeof(Arguments) / 8);
+}
+
+// A tile kernel for each of the three types.
+template <class Arguments> static void print_typed(const std::string &name, const char *family) {
+    print<Arguments>(name + "_f32", family, kThreads, sizeof(TileShared<FloatUnits>), 0);
+    print<Arguments>(name + "_bf16", family, kThreads, sizeof(TileShared<TensorCore<bf16>>), 0);
+    print<Arguments>(name + "_f16", family, kThreads, sizeof(TileShared<TensorCore<f16>>), 0);
+}
+
+int main() {
+    print<RouterArguments>("router_topk", "topology", 256, 0, 8 * sizeof(unsigned));
+    print<TopologyArguments>("topology_count", "topology", 32, 0, sizeof(int));
+    print<TopologyArguments>("topology_scan", "topology", kScanThreads, sizeof(ScanShared), 0);
+    print<TopologyArguments>("topology_place", "topology", 32, 0, sizeof(int));
+    print<TilePlanArguments>("tile_plan", "topology", kScanThreads, sizeof(TilePlanShared), sizeof(int));
+    print<PatternArguments>("pattern_scan", "topology", kScanThreads, sizeof(ScanShared), 0);
+    print<PatternArguments>("pattern_fill", "topology", 256, 0, 0);
+    print_typed<UpArguments>("up", "experts");
+    print_typed<DownArguments>("down", "experts");
+    print_typed<DownDgradArguments>("down_dgrad", "experts");
+    print_typed<UpDgradArguments>("up_dgrad", "experts");
+    print_typed<WeightGradientArguments>("up_wgrad", "weight_gradients");
+    print_typed<WeightGradientArguments>("down_wgrad", "weight_gradients");
+    print<BiasGradientArguments>("bias_grad", "weight_gradients", kThreads, sizeof(BiasShared), 0);
+    print<CombineArguments>("combine", "combine", kThreads, 0, 0);
+    print<SlotDotArguments>("slot_dot", "combine", kThreads, 0, 0);
+    print<ActivateArguments>("activate", "activate", kThreads, 0, 0);
+    print<ActivateArguments>("activate_backward", "activate", kThreads, 0, 0);
+    for (const char *transpositions : {"nn", "nt", "tn", "tt"}) {
+        print_typed<MatmulArguments>(std::string("matmul_") + transpositions, "block_sparse");
+    }
+    print<BlockMultiplyArguments>("block_multiply", "block_sparse", kThreads, 0, 0);
+    print<BlockCopyArguments>("blocks_to_dense", "block_sparse", kThreads, 0, 0);
+    print<BlockCopyArguments>("blocks_from_dense", "block_sparse", kThreads, 0, 0);
+    print<FillArguments>("fill_zero", "block_sparse", kThreads, 0, 0);
+    print<ConvertArguments>("convert", "convert", 256, 0, 0);
+    return 0;
+}

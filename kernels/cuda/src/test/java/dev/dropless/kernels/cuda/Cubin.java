@@ -1,0 +1,77 @@
+package dev.dropless.kernels.cuda;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+
+/**
+ * Instruction counts of the kernels of a cubin, without a disassembler: a cubin is a 64-bit ELF file, section {@code .text.NAME} holds the
+ * instructions of a kernel, 16 bytes each since sm_70, the low 12 bits of which are the operation.
+ */
+record Cubin(Map<String, Map<Integer, Integer>> counts) {
+
+    /** Matrix product of a warp (mma.sync). */
+    static final int HMMA = 0x23c;
+    /** Load of matrices (ldmatrix). */
+    static final int LDSM = 0x83b;
+    /** Asynchronous copy to shared memory (cp.async). */
+    static final int LDGSTS = 0xfae;
+    /** Fused multiply-add in fp32. */
+    static final int FFMA = 0x223;
+    /** Load from local memory: a spill, or an array that is not in registers. */
+    static final int LDL = 0x983;
+    /** Store to local memory. */
+    static final int STL = 0x387;
+    /** Atomic operations on global memory, with and without a result, of integers and floats, compare-and-swap. */
+    static final Set<Integer> ATOMICS = Set.of(0x3a8, 0x3a9, 0x98e, 0x9a6, 0x9a8);
+
+    private static final int INSTRUCTION_BYTES = 16;
+    private static final String CODE = ".text.";
+
+    static Cubin parse(byte[] file) {
+        ByteBuffer elf = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
+        if (elf.getInt(0) != 0x464c457f) {
+            throw new IllegalArgumentException("file: expected an ELF file");
+        }
+        int sections = (int) elf.getLong(0x28);
+        int sectionBytes = elf.getShort(0x3a);
+        int names = (int) elf.getLong(sections + elf.getShort(0x3e) * sectionBytes + 0x18);
+        Map<String, Map<Integer, Integer>> counts = new TreeMap<>();
+        for (int i = 0; i < elf.getShort(0x3c); i++) {
+            int header = sections + i * sectionBytes;
+            String name = string(file, names + elf.getInt(header));
+            if (name.startsWith(CODE)) {
+                int from = (int) elf.getLong(header + 0x18);
+                counts.put(name.substring(CODE.length()), count(elf, from, (int) elf.getLong(header + 0x20)));
+            }
+        }
+        return new Cubin(counts);
+    }
+
+    private static Map<Integer, Integer> count(ByteBuffer elf, int from, int bytes) {
+        Map<Integer, Integer> operations = new TreeMap<>();
+        for (int at = from; at < from + bytes; at += INSTRUCTION_BYTES) {
+            operations.merge((int) (elf.getLong(at) & 0xfff), 1, Integer::sum);
+        }
+        return operations;
+    }
+
+    private static String string(byte[] file, int from) {
+        int end = from;
+        while (file[end] != 0) {
+            end++;
+        }
+        return new String(file, from, end - from, StandardCharsets.US_ASCII);
+    }
+
+    int count(String kernel, int operation) {
+        return counts.get(kernel).getOrDefault(operation, 0);
+    }
+
+    int instructions(String kernel) {
+        return counts.get(kernel).values().stream().mapToInt(Integer::intValue).sum();
+    }
+}
