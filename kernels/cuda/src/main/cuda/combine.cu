@@ -67,7 +67,8 @@ __device__ __forceinline__ void slot_dot(const SlotDotArguments &args) {
         float sum = 0.f;
         if (row >= 0 && args.left.data != nullptr) {
             int64_t left = slot / args.plan.top_k * args.left.stride;
-            int64_t right = (args.by_expert ? segment_of(args.plan.offsets, static_cast<int>(args.plan.num_experts), row) : row) * args.right.stride;
+            int expert = args.by_expert ? segment_of(args.plan.offsets, static_cast<int>(args.plan.num_experts), row) : 0;
+            int64_t right = (args.by_expert ? expert : row) * args.right.stride;
             for (int64_t c = lane; c < args.columns; c += 32) {
                 float x = load_element(args.left.data, args.left.type, left + c);
                 sum = fmaf(x, load_element(args.right.data, args.right.type, right + c), sum);

@@ -1,8 +1,8 @@
 // Softmax router: the k experts of each token and their weights.
 //
-//   router_topk     scores = softmax(logits); the k largest logits of a token, largest first, ties to the lower id, NaN as the largest;
-//                   weights are their scores, divided by their sum where `normalize`. fp32; selection compares the logits themselves, so
-//                   it does not depend on rounding.
+//   router_topk     scores = softmax(logits); the k largest logits of a token, largest first, ties to the lower id, NaN as the
+//                   largest; weights are their scores, divided by their sum where `normalize`. fp32; selection compares the
+//                   logits themselves, so it does not depend on rounding.
 //
 // Launch: 256 threads, 8 * E * 4 bytes of dynamic shared memory, any grid; useful blocks are ceil(T / 8). k is at most E.
 #include "matrix.cuh"

@@ -1,4 +1,5 @@
-// The topology of the router's assignments: counts, offsets, stable placement, tiles, index arrays of the block pattern. Integers equal those of dev.dropless.topology (Topology, TilePlan, MoeBlockPattern) bit for bit.
+// The topology of the router's assignments: counts, offsets, stable placement, tiles, index arrays of the block pattern. Integers
+// equal those of dev.dropless.topology (Topology, TilePlan, MoeBlockPattern) bit for bit.
 //
 // Nothing is synchronised with the host and no atomic touches global memory: slots are cut into chunks of 1024, each counted and
 // placed by one warp in slot order; an exclusive sum over (expert, chunk) gives every chunk its first row in every expert.
