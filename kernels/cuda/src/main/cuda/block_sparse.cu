@@ -217,12 +217,7 @@ template <class T, bool ta, bool tb> struct MatmulJob {
             int64_t index = tile.result + row * tile.result_stride + column;
             float v[kRun];
             read_sums(sums, row, column, v);
-            if (args.accumulate) {
-                float old[kRun];
-                load_run(args.c.data, args.c.type, index, count, old);
-#pragma unroll
-                for (int i = 0; i < kRun; i++) v[i] += old[i];
-            }
+            if (args.accumulate) add_run(args.c.data, args.c.type, index, count, v);
             store_run(args.c.data, args.c.type, index, count, v);
         });
     }

@@ -42,12 +42,7 @@ __device__ __forceinline__ void combine(const CombineArguments &args) {
             for (int i = 0; i < kRun; i++) sum[i] = fmaf(weight, v[i], sum[i]);
         }
         int64_t index = token * args.y.stride + column;
-        if (args.accumulate) {
-            float old[kRun];
-            load_run(args.y.data, args.y.type, index, count, old);
-#pragma unroll
-            for (int i = 0; i < kRun; i++) sum[i] += old[i];
-        }
+        if (args.accumulate) add_run(args.y.data, args.y.type, index, count, sum);
         store_run(args.y.data, args.y.type, index, count, sum);
     }
 }
@@ -72,14 +67,15 @@ __device__ __forceinline__ void slot_dot(const SlotDotArguments &args) {
         float sum = 0.f;
         if (row >= 0 && args.left.data != nullptr) {
             int64_t left = slot / args.plan.top_k * args.left.stride;
-            int64_t right = (args.by_expert ? expert_of_row(args.plan, row) : row) * args.right.stride;
+            int expert = args.by_expert ? segment_of(args.plan.offsets, static_cast<int>(args.plan.num_experts), row) : 0;
+            int64_t right = (args.by_expert ? expert : row) * args.right.stride;
             for (int64_t c = lane; c < args.columns; c += 32) {
                 float x = load_element(args.left.data, args.left.type, left + c);
                 sum = fmaf(x, load_element(args.right.data, args.right.type, right + c), sum);
             }
         }
 #pragma unroll
-        for (int distance = 16; distance > 0; distance /= 2) sum += __shfl_xor_sync(~0u, sum, distance);
+        for (int distance = 16; distance > 0; distance /= 2) sum += __shfl_xor_sync(kAllLanes, sum, distance);
         if (lane == 0) {
             if (row >= 0 && args.partial != nullptr) {
                 for (int64_t tile = 0; tile < args.partial_tiles; tile++) sum += args.partial[tile * slots + row];

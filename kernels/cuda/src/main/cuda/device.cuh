@@ -7,6 +7,8 @@
 
 namespace dropless {
 
+constexpr unsigned kAllLanes = ~0u;  // of a warp, in the masks of its operations
+
 // What tests can break on purpose, to show that they would notice. Compiled for a GPU nothing is ever planted.
 enum class Fault : int {
     kNone,

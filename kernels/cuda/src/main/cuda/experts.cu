@@ -34,14 +34,14 @@ struct UpArguments {
     int64_t hidden_size, ffn_size, gated;
 };
 
-template <class T> struct UpJob {
+template <class T> struct UpJob : ExpertTiles {
     const UpArguments &args;
-    ActivationMath math{args.activation};
+    ActivationMath math;
+
+    __device__ explicit UpJob(const UpArguments &a)
+        : ExpertTiles{a.plan, ceil_div(a.ffn_size, a.gated ? kTile / 2 : kTile)}, args(a), math(a.activation) {}
 
     __device__ int width() const { return args.gated ? kTile / 2 : kTile; }
-    __device__ int64_t column_tiles() const { return ceil_div(args.ffn_size, width()); }
-    __device__ int64_t tiles() const { return *args.plan.tile_count * column_tiles(); }
-    __device__ ExpertTile tile(int64_t n) const { return expert_tile(args.plan, n, column_tiles()); }
 
     __device__ auto product(const ExpertTile &tile) const {
         int64_t first = tile.column_tile * width();
@@ -74,10 +74,7 @@ template <class T> struct UpJob {
             for (int i = 0; i < kRun; i++) v[i] *= scale;
         }
         if (args.bias.data != nullptr) {
-            float bias[kRun];
-            load_run(args.bias.data, args.bias.type, tile.expert * args.bias.stride + column, count, bias);
-#pragma unroll
-            for (int i = 0; i < kRun; i++) v[i] += bias[i];
+            add_run(args.bias.data, args.bias.type, tile.expert * args.bias.stride + column, count, v);
         }
         if (args.pre.data != nullptr) store_run(args.pre.data, args.pre.type, row * args.pre.stride + column, count, v);
     }
@@ -118,12 +115,11 @@ struct DownArguments {
     int64_t hidden_size, ffn_size;
 };
 
-template <class T> struct DownJob {
+template <class T> struct DownJob : ExpertTiles {
     const DownArguments &args;
 
-    __device__ int64_t column_tiles() const { return ceil_div(args.hidden_size, kTile); }
-    __device__ int64_t tiles() const { return *args.plan.tile_count * column_tiles(); }
-    __device__ ExpertTile tile(int64_t n) const { return expert_tile(args.plan, n, column_tiles()); }
+    __device__ explicit DownJob(const DownArguments &a)
+        : ExpertTiles{a.plan, ceil_div(a.hidden_size, kTile)}, args(a) {}
 
     __device__ auto product(const ExpertTile &tile) const {
         int64_t first = tile.column_tile * kTile;
@@ -144,10 +140,7 @@ template <class T> struct DownJob {
             float v[kRun];
             read_sums(sums, row, column, v);
             if (args.bias.data != nullptr) {
-                float bias[kRun];
-                load_run(args.bias.data, args.bias.type, tile.expert * args.bias.stride + h, count, bias);
-#pragma unroll
-                for (int i = 0; i < kRun; i++) v[i] += bias[i];
+                add_run(args.bias.data, args.bias.type, tile.expert * args.bias.stride + h, count, v);
             }
             store_run(args.out.data, args.out.type, (tile.first_row + row) * args.out.stride + h, count, v);
         });
@@ -167,13 +160,12 @@ struct DownDgradArguments {
     int64_t hidden_size, ffn_size, gated, recompute;
 };
 
-template <class T> struct DownDgradJob {
+template <class T> struct DownDgradJob : ExpertTiles {
     const DownDgradArguments &args;
-    ActivationMath math{args.activation};
+    ActivationMath math;
 
-    __device__ int64_t column_tiles() const { return ceil_div(args.ffn_size, kTile); }
-    __device__ int64_t tiles() const { return *args.plan.tile_count * column_tiles(); }
-    __device__ ExpertTile tile(int64_t n) const { return expert_tile(args.plan, n, column_tiles()); }
+    __device__ explicit DownDgradJob(const DownDgradArguments &a)
+        : ExpertTiles{a.plan, ceil_div(a.ffn_size, kTile)}, args(a), math(a.activation) {}
 
     __device__ auto product(const ExpertTile &tile) const {
         int64_t first = tile.column_tile * kTile;
@@ -190,7 +182,7 @@ template <class T> struct DownDgradJob {
             float dot = write_run(tile, sums, row, column);
             if (args.partial == nullptr) return;
 #pragma unroll
-            for (int distance = 1; distance < kTile / kRun; distance *= 2) dot += __shfl_xor_sync(~0u, dot, distance);
+            for (int distance = 1; distance < kTile / kRun; distance *= 2) dot += __shfl_xor_sync(kAllLanes, dot, distance);
             if (column == 0 && stores_row(row, tile.rows)) {
                 args.partial[tile.column_tile * args.plan.tokens * args.plan.top_k + tile.first_row + row] = dot;
             }
@@ -236,12 +228,11 @@ struct UpDgradArguments {
     int64_t hidden_size, pre_size;
 };
 
-template <class T> struct UpDgradJob {
+template <class T> struct UpDgradJob : ExpertTiles {
     const UpDgradArguments &args;
 
-    __device__ int64_t column_tiles() const { return ceil_div(args.hidden_size, kTile); }
-    __device__ int64_t tiles() const { return *args.plan.tile_count * column_tiles(); }
-    __device__ ExpertTile tile(int64_t n) const { return expert_tile(args.plan, n, column_tiles()); }
+    __device__ explicit UpDgradJob(const UpDgradArguments &a)
+        : ExpertTiles{a.plan, ceil_div(a.hidden_size, kTile)}, args(a) {}
 
     __device__ auto product(const ExpertTile &tile) const {
         int64_t first = tile.column_tile * kTile;
@@ -271,22 +262,22 @@ template <class T> struct UpDgradJob {
     extern "C" __global__ void __launch_bounds__(dropless::kThreads, dropless::kBlocksPerMultiprocessor) \
         dropless_up_##suffix(const __grid_constant__ dropless::UpArguments args) {                                           \
         using namespace dropless;                                                                                            \
-        run_tiles<Engine, Layout::kDepthMajor, Layout::kDepthMajor>(UpJob<T>{args});                                         \
+        run_tiles<Engine, Layout::kDepthMajor, Layout::kDepthMajor>(UpJob<T>(args));                                         \
     }                                                                                                                        \
     extern "C" __global__ void __launch_bounds__(dropless::kThreads, dropless::kBlocksPerMultiprocessor) \
         dropless_down_##suffix(const __grid_constant__ dropless::DownArguments args) {                                       \
         using namespace dropless;                                                                                            \
-        run_tiles<Engine, Layout::kDepthMajor, Layout::kDepthMajor>(DownJob<T>{args});                                       \
+        run_tiles<Engine, Layout::kDepthMajor, Layout::kDepthMajor>(DownJob<T>(args));                                       \
     }                                                                                                                        \
     extern "C" __global__ void __launch_bounds__(dropless::kThreads, dropless::kBlocksPerMultiprocessor) \
         dropless_down_dgrad_##suffix(const __grid_constant__ dropless::DownDgradArguments args) {                            \
         using namespace dropless;                                                                                            \
-        run_tiles<Engine, Layout::kDepthMajor, Layout::kWideMajor>(DownDgradJob<T>{args});                                   \
+        run_tiles<Engine, Layout::kDepthMajor, Layout::kWideMajor>(DownDgradJob<T>(args));                                   \
     }                                                                                                                        \
     extern "C" __global__ void __launch_bounds__(dropless::kThreads, dropless::kBlocksPerMultiprocessor) \
         dropless_up_dgrad_##suffix(const __grid_constant__ dropless::UpDgradArguments args) {                                \
         using namespace dropless;                                                                                            \
-        run_tiles<Engine, Layout::kDepthMajor, Layout::kWideMajor>(UpDgradJob<T>{args});                                     \
+        run_tiles<Engine, Layout::kDepthMajor, Layout::kWideMajor>(UpDgradJob<T>(args));                                     \
     }
 
 EXPERT_KERNELS(f32, FloatUnits, float)

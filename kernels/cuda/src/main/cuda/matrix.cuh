@@ -92,6 +92,14 @@ __device__ __forceinline__ void store_run(void *data, int64_t type, int64_t inde
     }
 }
 
+// Adds `count` elements from `index` on to v.
+__device__ __forceinline__ void add_run(const void *data, int64_t type, int64_t index, int count, float (&v)[kRun]) {
+    float other[kRun];
+    load_run(data, type, index, count, other);
+#pragma unroll
+    for (int i = 0; i < kRun; i++) v[i] += other[i];
+}
+
 // Rounds as a store to a matrix of that type would.
 __device__ __forceinline__ float round_to(int64_t type, float x) {
     switch (type) {
@@ -102,6 +110,20 @@ __device__ __forceinline__ float round_to(int64_t type, float x) {
 }
 
 __device__ __forceinline__ int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
+
+// The segment that x lies in, by binary search: starts[0] <= x, segments may be empty.
+__device__ __forceinline__ int segment_of(const int *starts, int segments, int x) {
+    int low = 0, high = segments - 1;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (starts[middle + 1] > x) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
 
 __device__ __forceinline__ int clamp_count(int64_t left, int most) {
     return left <= 0 ? 0 : left < most ? static_cast<int>(left) : most;

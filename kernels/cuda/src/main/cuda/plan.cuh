@@ -26,23 +26,16 @@ struct ExpertTile {
     int64_t column_tile;
 };
 
-__device__ __forceinline__ ExpertTile expert_tile(const Plan &plan, int64_t n, int64_t column_tiles) {
-    TileOrder order(n, *plan.tile_count, column_tiles);
-    return {plan.tile_expert[order.row], plan.tile_row[order.row], plan.tile_rows[order.row], order.column};
-}
+// The tiles of a plan times the tiles of the result's columns.
+struct ExpertTiles {
+    const Plan &plan;
+    int64_t column_tiles;
 
-// The expert that owns a row, by binary search.
-__device__ __forceinline__ int expert_of_row(const Plan &plan, int row) {
-    int low = 0, high = static_cast<int>(plan.num_experts) - 1;
-    while (low < high) {
-        int middle = (low + high) / 2;
-        if (plan.offsets[middle + 1] > row) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
+    __device__ int64_t tiles() const { return *plan.tile_count * column_tiles; }
+    __device__ ExpertTile tile(int64_t n) const {
+        TileOrder order(n, *plan.tile_count, column_tiles);
+        return {plan.tile_expert[order.row], plan.tile_row[order.row], plan.tile_rows[order.row], order.column};
     }
-    return low;
-}
+};
 
 }  // namespace dropless

@@ -1,11 +1,9 @@
-// The router's choice, and the topology of its assignments: counts, offsets, stable placement, tiles, index arrays of the block
-// pattern. Integers equal those of dev.dropless.topology (Topology, TilePlan, MoeBlockPattern) bit for bit.
+// The topology of the router's assignments: counts, offsets, stable placement, tiles, index arrays of the block pattern. Integers
+// equal those of dev.dropless.topology (Topology, TilePlan, MoeBlockPattern) bit for bit.
 //
 // Nothing is synchronised with the host and no atomic touches global memory: slots are cut into chunks of 1024, each counted and
 // placed by one warp in slot order; an exclusive sum over (expert, chunk) gives every chunk its first row in every expert.
 //
-//   router_topk     scores = softmax(logits); the k largest logits of a token, ties to the lower id, NaN as the largest; weights
-//                   are their scores, divided by their sum where `normalize`
 //   topology_count  loads of every chunk                     -> chunk_rows [chunks, E], bad_slot [chunks]
 //   topology_scan   offsets [E + 1]; first rows of chunks    -> chunk_rows [chunks, E] in place; status[0] first bad slot or -1
 //   topology_place  slot_of_row, token_of_row, row_of_slot
@@ -16,7 +14,6 @@
 // An expert id below -1 or from E on is a bad one: its slot is treated as unassigned (-1), so memory stays safe, and status reports it.
 //
 // Launch (grids of 1 or more blocks; any number works where "any" is said):
-//   router_topk     256 threads, RouterShared * (warps) = 8 * E * 4 bytes of dynamic shared memory, any grid (T / 8 useful)
 //   topology_count, topology_place   32 threads, E * 4 bytes, grid ceil(T * k / 1024) exactly
 //   topology_scan   1024 threads, ScanShared bytes, grid 1
 //   tile_plan       1024 threads, ScanShared + E * 4 bytes, grid 1
@@ -29,99 +26,6 @@ namespace dropless {
 
 constexpr int kChunkSlots = 1024;
 constexpr int kScanThreads = 1024;
-constexpr unsigned kAllLanes = ~0u;
-
-struct RouterArguments {
-    Matrix logits;     // [T, E]
-    int64_t tokens, num_experts, top_k, normalize;
-    int *expert_ids;   // [T, k]
-    float *weights;    // [T, k]
-    float *scores;     // [T, E], or null
-};
-
-// A total order of floats as unsigned integers; all NaN are equal and largest.
-__device__ __forceinline__ unsigned sort_key(float x) {
-    if (x != x) return ~0u;
-    unsigned bits;
-    memcpy(&bits, &x, sizeof bits);
-    if (x == 0.f) bits = 0;  // -0 equals 0
-    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
-__device__ __forceinline__ float warp_max(float x) {
-#pragma unroll
-    for (int distance = 16; distance > 0; distance /= 2) x = fmaxf(x, __shfl_xor_sync(kAllLanes, x, distance));
-    return x;
-}
-
-__device__ __forceinline__ float warp_sum(float x) {
-#pragma unroll
-    for (int distance = 16; distance > 0; distance /= 2) x += __shfl_xor_sync(kAllLanes, x, distance);
-    return x;
-}
-
-// One warp per token. Keys of its experts lie in shared memory; a chosen one is set to 0, which no logit has as key.
-__device__ __forceinline__ void router_topk(const RouterArguments &args) {
-    SHARED_MEMORY(unsigned, keys_of_block);
-    int warp = threadIdx.x / 32, lane = threadIdx.x % 32, warps = blockDim.x / 32;
-    int experts = static_cast<int>(args.num_experts), top_k = static_cast<int>(args.top_k);
-    unsigned *keys = &keys_of_block + int64_t{warp} * experts;
-    for (int64_t token = blockIdx.x * int64_t{warps} + warp; token < args.tokens; token += gridDim.x * int64_t{warps}) {
-        int64_t first = token * args.logits.stride;
-        float max = -INFINITY;
-        for (int e = lane; e < experts; e += 32) {
-            float logit = load_element(args.logits.data, args.logits.type, first + e);
-            keys[e] = sort_key(logit);
-            max = fmaxf(max, logit);
-        }
-        max = warp_max(max);
-        float sum = 0.f;
-        for (int e = lane; e < experts; e += 32) {
-            sum += expf(load_element(args.logits.data, args.logits.type, first + e) - max);
-        }
-        sum = warp_sum(sum);
-        if (args.scores != nullptr) {
-            for (int e = lane; e < experts; e += 32) {
-                float logit = load_element(args.logits.data, args.logits.type, first + e);
-                args.scores[token * experts + e] = expf(logit - max) / sum;
-            }
-        }
-        __syncwarp();
-        float chosen_sum = 0.f;
-        for (int j = 0; j < top_k; j++) {
-            int best = -1;
-            unsigned best_key = 0;
-            for (int e = lane; e < experts; e += 32) {
-                if (keys[e] > best_key) {
-                    best = e;
-                    best_key = keys[e];
-                }
-            }
-#pragma unroll
-            for (int distance = 16; distance > 0; distance /= 2) {
-                unsigned key = __shfl_xor_sync(kAllLanes, best_key, distance);
-                int other = __shfl_xor_sync(kAllLanes, best, distance);
-                if (key > best_key || (key == best_key && static_cast<unsigned>(other) < static_cast<unsigned>(best))) {
-                    best = other;
-                    best_key = key;
-                }
-            }
-            float weight = expf(load_element(args.logits.data, args.logits.type, first + best) - max) / sum;
-            chosen_sum += weight;
-            if (lane == 0) {
-                args.expert_ids[token * top_k + j] = best;
-                args.weights[token * top_k + j] = weight;
-                keys[best] = 0;
-            }
-            __syncwarp();
-        }
-        if (args.normalize) {
-            __syncwarp();
-            for (int j = lane; j < top_k; j += 32) args.weights[token * top_k + j] /= chosen_sum;
-        }
-        __syncwarp();  // before the keys of the next token
-    }
-}
 
 struct TopologyArguments {
     const int *expert_ids;  // [T * k]: 0..E-1 or -1
@@ -346,18 +250,7 @@ struct MoePattern {
     int experts = static_cast<int>(args.num_experts);
     int q = static_cast<int>(ceil_div(args.ffn_size, args.block_size));
 
-    __device__ int expert_of(int block_row) const {
-        int low = 0, high = experts - 1;
-        while (low < high) {
-            int middle = (low + high) / 2;
-            if (args.first_block_row[middle + 1] > block_row) {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
-        }
-        return low;
-    }
+    __device__ int expert_of(int block_row) const { return segment_of(args.first_block_row, experts, block_row); }
 
     __device__ int64_t row_offset(int block_row, int expert) const {
         int64_t row = args.first_row[expert] + (block_row - args.first_block_row[expert]) * args.block_size;
@@ -409,9 +302,6 @@ __device__ __forceinline__ void pattern_fill(const PatternArguments &args) {
 
 }  // namespace dropless
 
-extern "C" __global__ void __launch_bounds__(256, 1) dropless_router_topk(const __grid_constant__ dropless::RouterArguments args) {
-    dropless::router_topk(args);
-}
 extern "C" __global__ void __launch_bounds__(32) dropless_topology_count(const __grid_constant__ dropless::TopologyArguments args) {
     dropless::topology_count(args);
 }

@@ -71,12 +71,7 @@ template <class T, class LeftRows, class RightRows> struct WeightGradientJob {
             int64_t index = (tile.expert * args.rows + tile.row + row) * args.columns + tile.column + column;
             float v[kRun];
             read_sums(sums, row, column, v);
-            if (args.accumulate) {
-                float old[kRun];
-                load_run(args.gradient, args.gradient_type, index, count, old);
-#pragma unroll
-                for (int i = 0; i < kRun; i++) v[i] += old[i];
-            }
+            if (args.accumulate) add_run(args.gradient, args.gradient_type, index, count, v);
             store_run(args.gradient, args.gradient_type, index, count, v);
         });
     }

@@ -6,6 +6,7 @@
 #include "combine.cu"
 #include "convert.cu"
 #include "experts.cu"
+#include "router.cu"
 #include "topology.cu"
 #include "weight_gradients.cu"
 
@@ -27,7 +28,7 @@ template <class Arguments> static void print_typed(const std::string &name, cons
 }
 
 int main() {
-    print<RouterArguments>("router_topk", "topology", 256, 0, 8 * sizeof(unsigned));
+    print<RouterArguments>("router_topk", "router", 256, 0, 8 * sizeof(unsigned));
     print<TopologyArguments>("topology_count", "topology", 32, 0, sizeof(int));
     print<TopologyArguments>("topology_scan", "topology", kScanThreads, sizeof(ScanShared), 0);
     print<TopologyArguments>("topology_place", "topology", 32, 0, sizeof(int));

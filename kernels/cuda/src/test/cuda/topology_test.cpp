@@ -1,8 +1,9 @@
-// Emulated test of topology.cu against plain loops: router, counts, offsets, permutation, tiles, pattern arrays.
+// Emulated test of router.cu and topology.cu against plain loops: router, counts, offsets, permutation, tiles, pattern arrays.
 //
 // With --stdin it reads cases and prints the integers the kernels make, so that another program can compare them:
 //   in:  slots topK numExperts maxRows blockSize ffnSize padded, then the ids
 //   out: one line per array, its name and its values
+#include "router.cu"
 #include "test_support.h"
 #include "topology.cu"
 
