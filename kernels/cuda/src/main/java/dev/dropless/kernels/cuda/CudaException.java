@@ -7,6 +7,7 @@ public final class CudaException extends RuntimeException {
 
     private static final long serialVersionUID = 1;
 
+    /** The driver's CUresult. */
     private final int result;
 
     CudaException(String attempted, int result, String hint) {
