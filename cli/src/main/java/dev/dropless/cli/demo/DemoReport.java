@@ -62,11 +62,14 @@ public final class DemoReport {
                 "<h2>What a capacity drops</h2>",
                 paragraph("Earlier tokens are served first, so the end of the sequence loses most."),
                 table(tables.drops()),
-                figure(picture(pictures, DemoPictures.DROPS), "The share of dropped (token, choice) pairs, along the text."),
+                figure(
+                        picture(pictures, DemoPictures.DROPS),
+                        "The share of dropped (token, choice) pairs, along the text."),
                 "<h2>Time</h2>",
                 paragraph(
                         "Useful operations are those of rows that hold a token: 2 H (2 F + F) forward and twice that backward. Contenders took"
-                                + " turns, " + results.options().runs() + " measured rounds after one warm-up, on the same back end and"
+                                + " turns, " + results.options().runs()
+                                + " measured rounds after one warm-up, on the same back end and"
                                 + " threads. The padded layer is the back end's plain dense product for every expert, with gather, activation and"
                                 + " scatter on the host; the dropless layer is its fused expert path."),
                 table(tables.times()),

@@ -1,7 +1,6 @@
 package dev.dropless.moe.sparse;
 
 import dev.dropless.blocksparse.Activation;
-import dev.dropless.blocksparse.ActivationMath;
 import dev.dropless.blocksparse.BlockSparseMatrix;
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.ExpertShape;
@@ -25,8 +24,8 @@ import org.jspecify.annotations.Nullable;
  *   g     = SDD(dY gathered, Down^T)  dX    = DSD(dPre, Gate)
  *   dDown = DSD(hidden^T, w dY)       dGate = DSD(dPre^T, X)
  * </pre>
- * Activation, biases, gather and scatter are elementwise on the host, in double precision. Simple rather than fast: it shows that the block-sparse
- * operations suffice, and judges the fused path.
+ * Biases, gather and scatter are elementwise on the host, in double precision. Simple rather than fast: it shows that the block-sparse operations
+ * suffice, and judges the fused path.
  */
 public final class BlockSparseExperts implements ExpertKernels {
 
@@ -85,7 +84,7 @@ public final class BlockSparseExperts implements ExpertKernels {
                 call.sdd(rows, WeightPart.UP, call.up(sums));
                 call.addBias(WeightPart.UP_BIAS, call.up(sums));
             }
-            call.activate(activation, sums, hidden);
+            activate(activation, call.shape.gated(), sums, hidden);
         }
     }
 
@@ -120,7 +119,7 @@ public final class BlockSparseExperts implements ExpertKernels {
             Matrix dHidden = call.dense(call.rows(), call.shape.ffnHiddenSize());
             call.sdd(call.gather(dY, null), WeightPart.DOWN, dHidden);
             if (recomputeHidden) {
-                call.activate(activation, pre, hidden);
+                activate(activation, call.shape.gated(), pre, hidden);
             }
             if (dCombineWeights != null) {
                 call.dCombineWeights(dY, hidden, dHidden, dCombineWeights);
@@ -196,6 +195,16 @@ public final class BlockSparseExperts implements ExpertKernels {
             }
             permutation.dWeights(dRows, x, dInputWeights, false);
         }
+    }
+
+    @Override
+    public void activate(Activation activation, boolean gated, Matrix pre, Matrix hidden) {
+        kernels.experts().activate(activation, gated, pre, hidden);
+    }
+
+    @Override
+    public void activateBackward(Activation activation, boolean gated, Matrix pre, Matrix dHidden, Matrix dPre) {
+        kernels.experts().activateBackward(activation, gated, pre, dHidden, dPre);
     }
 
     /** One operation: its operands in this class's own types, and scratch that ends with it. */
@@ -299,39 +308,21 @@ public final class BlockSparseExperts implements ExpertKernels {
             }
         }
 
-        void activate(Activation activation, Matrix pre, Matrix hidden) {
-            int width = shape.ffnHiddenSize();
-            for (int row = 0; row < rows(); row++) {
-                for (int j = 0; j < width; j++) {
-                    double a = pre.get(row, j);
-                    hidden.set(
-                            row,
-                            j,
-                            shape.gated()
-                                    ? ActivationMath.hidden(activation, a, pre.get(row, width + j))
-                                    : ActivationMath.hidden(activation, a));
-                }
-            }
-        }
-
+        /** dHidden becomes w dHidden, then dPre the gradient of pre. */
         void dActivate(Activation activation, Matrix pre, Matrix dHidden, @Nullable Matrix combine, Matrix dPre) {
-            int width = shape.ffnHiddenSize();
-            for (int row = 0; row < rows(); row++) {
-                double weight = combine == null
-                        ? 1
-                        : permutation().weight(combine, plan.topology().slotOfRow(row));
-                for (int j = 0; j < width; j++) {
-                    double g = weight * dHidden.get(row, j);
-                    double a = pre.get(row, j);
-                    if (shape.gated()) {
-                        double b = pre.get(row, width + j);
-                        dPre.set(row, j, g * ActivationMath.dGate(activation, a, b));
-                        dPre.set(row, width + j, g * ActivationMath.dUp(activation, a, b));
-                    } else {
-                        dPre.set(row, j, g * ActivationMath.dHidden(activation, a));
+            if (combine != null) {
+                double[] values = new double[shape.ffnHiddenSize()];
+                for (int row = 0; row < rows(); row++) {
+                    double weight =
+                            permutation().weight(combine, plan.topology().slotOfRow(row));
+                    dHidden.getRow(row, values);
+                    for (int j = 0; j < values.length; j++) {
+                        values[j] *= weight;
                     }
+                    dHidden.setRow(row, values);
                 }
             }
+            kernels.experts().activateBackward(activation, shape.gated(), pre, dHidden, dPre);
         }
 
         /** dCombineWeights[s] = hidden[r] . dHidden[r] + downBias . dY[t]. */
