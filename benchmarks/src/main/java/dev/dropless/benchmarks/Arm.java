@@ -3,8 +3,12 @@ package dev.dropless.benchmarks;
 /** One way to compute a {@link Task}, ready to run: operands are in memory, weights in their own layout. */
 public interface Arm extends AutoCloseable {
 
-    /** Computes the task once. */
-    void run();
+    /**
+     * Computes the task once.
+     *
+     * @return something that depends on the result, so that no compiler removes the work
+     */
+    Object run();
 
     /**
      * Compares the result of the last {@link #run} with a reference in double precision.

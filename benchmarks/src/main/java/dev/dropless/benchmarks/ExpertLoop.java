@@ -51,7 +51,7 @@ public final class ExpertLoop implements Arm {
     }
 
     @Override
-    public void run() {
+    public Object run() {
         y.segment().fill((byte) 0);
         for (int e = 0; e < topology.numExperts(); e++) {
             int load = topology.tokensPerExpert(e);
@@ -66,6 +66,7 @@ public final class ExpertLoop implements Arm {
             products.down(e, hidden.sliceRows(0, m), out.sliceRows(0, m));
             scatter(e, load);
         }
+        return y;
     }
 
     private void gather(int expert, int load, int m) {

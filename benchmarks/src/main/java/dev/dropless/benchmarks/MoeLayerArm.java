@@ -83,7 +83,7 @@ final class MoeLayerArm implements Arm {
     }
 
     @Override
-    public void run() {
+    public Object run() {
         if (gradients == null) {
             layer.forward(x, y, ForwardOptions.evaluation());
         } else {
@@ -95,6 +95,7 @@ final class MoeLayerArm implements Arm {
                     gradients,
                     List.of());
         }
+        return y;
     }
 
     /** Gradients accumulate, so they are those of a run of their own; the outputs are poisoned before it. */

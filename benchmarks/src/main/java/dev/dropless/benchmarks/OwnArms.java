@@ -7,6 +7,7 @@ import dev.dropless.blocksparse.spi.Backends;
 import dev.dropless.blocksparse.spi.Kernels;
 import dev.dropless.moe.padded.CapacityPolicy;
 import java.util.List;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,22 +22,18 @@ public final class OwnArms implements ArmProvider {
     private static final String TIER = "dropless-";
     private static final String FACTOR = "padded-cf";
     private static final String TIER_PROPERTY = "dropless.cpu.tier";
-    private static final List<String> TIERS = List.of("dropless-emitted", "dropless-vector", "dropless-scalar");
+    private static final List<String> TIERS =
+            List.of(DROPLESS, "dropless-emitted", "dropless-vector", "dropless-scalar");
+    private static final List<String> OTHERS =
+            List.of("padded-max", "padded-cf1.0", "padded-cf1.25", "padded-cf2.0", "loop");
 
     @Override
     public List<String> arms(Task task) {
-        return task instanceof LayerTask
-                ? List.of(
-                        DROPLESS,
-                        "dropless-emitted",
-                        "dropless-vector",
-                        "dropless-scalar",
-                        "padded-max",
-                        "padded-cf1.0",
-                        "padded-cf1.25",
-                        "padded-cf2.0",
-                        "loop")
-                : List.of(DROPLESS, TIERS.get(0), TIERS.get(1), TIERS.get(2));
+        return switch (task) {
+            case TopologyTask _ -> List.of(DROPLESS, TopologyArm.SORT);
+            case GemmTask _, ProductTask _ -> TIERS;
+            case LayerTask _ -> Stream.concat(TIERS.stream(), OTHERS.stream()).toList();
+        };
     }
 
     /** Opens the kernels for a moment: a tier that is not there, or whose name is unknown to this version, says so. */
@@ -61,6 +58,7 @@ public final class OwnArms implements ArmProvider {
             case LayerTask layer -> new MoeLayerArm(kernels, layer, capacity(arm));
             case GemmTask gemm -> new GemmArm(gemm, new OwnGemm(kernels));
             case ProductTask product -> new ProductArm(product, kernels);
+            case TopologyTask topology -> new TopologyArm(topology, arm, kernels);
         };
     }
 

@@ -113,7 +113,7 @@ final class ProductArm implements Arm {
     }
 
     @Override
-    public void run() {
+    public Object run() {
         if (weights != null) {
             if (task.product() == ProductTask.Product.UP) {
                 kernels.experts()
@@ -128,6 +128,7 @@ final class ProductArm implements Arm {
                 kernels.blockSparse().dsd(sparse, Transpose.N, dense, Transpose.N, out, false);
             }
         }
+        return out;
     }
 
     @Override
