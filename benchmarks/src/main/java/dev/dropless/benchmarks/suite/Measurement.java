@@ -44,15 +44,15 @@ final class Measurement implements AutoCloseable {
                 "-Xmx" + heapMegabytes + "m",
                 "--add-modules=jdk.incubator.vector",
                 "--enable-native-access=ALL-UNNAMED",
-                "-Djava.awt.headless=true",
+                "--sun-misc-unsafe-memory-access=allow",
                 "-D" + Notes.FOLDER + "=" + notes));
         return new OptionsBuilder()
                 .include("^" + benchmark.getName().replace(".", "\\.") + "\\." + method + "$")
                 .forks(forks)
-                .warmupIterations(2)
-                .warmupTime(quick ? TimeValue.milliseconds(700) : TimeValue.seconds(2))
+                .warmupIterations(3)
+                .warmupTime(quick ? TimeValue.seconds(1) : TimeValue.seconds(2))
                 .measurementIterations(quick ? 3 : 4)
-                .measurementTime(quick ? TimeValue.milliseconds(700) : TimeValue.seconds(2))
+                .measurementTime(quick ? TimeValue.seconds(1) : TimeValue.seconds(2))
                 .jvmArgs(jvm.toArray(String[]::new))
                 .jvmArgsAppend("-Ddropless.bench=true")
                 .verbosity(VerboseMode.SILENT)
