@@ -26,6 +26,7 @@ import picocli.CommandLine.Spec;
             TopologyCommand.class,
             RunCommand.class,
             CompareCommand.class,
+            BenchCommand.class,
         },
         exitCodeListHeading = "%nExit status:%n",
         exitCodeList = {"0:done", "1:a comparison failed", "2:bad input", "70:a bug of dropless"})

@@ -7,6 +7,7 @@ import dev.dropless.benchmarks.GemmTask;
 import dev.dropless.benchmarks.LayerBenchmark;
 import dev.dropless.benchmarks.LayerTask;
 import dev.dropless.benchmarks.MoeShape;
+import dev.dropless.benchmarks.OwnArms;
 import dev.dropless.benchmarks.ProductBenchmark;
 import dev.dropless.benchmarks.ProductTask;
 import dev.dropless.benchmarks.RoutingPattern;
@@ -113,13 +114,14 @@ public record Cell(String suite, Task task, List<String> arms) {
         }
     }
 
-    /** Those asked for, which must exist; else all of this library, and in the suites of peers and kernels the peers'. */
+    /** Those asked for, which must exist; else this library's, and except in suite layer the peers' that are there. */
     private static List<String> arms(SuiteOptions options, Task task) {
         if (!options.arms().isEmpty()) {
             options.arms().forEach(arm -> ArmProvider.of(arm, task));
             return options.arms();
         }
         return ArmProvider.all().stream()
+                .filter(provider -> provider instanceof OwnArms || !options.suite().equals("layer"))
                 .flatMap(provider -> provider.arms(task).stream())
                 .filter(arm -> !ON_REQUEST.contains(arm))
                 .toList();

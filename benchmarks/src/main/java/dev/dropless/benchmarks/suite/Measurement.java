@@ -22,19 +22,12 @@ import org.openjdk.jmh.util.Statistics;
 /** Runs JMH: every arm in JVMs of its own, with a fixed heap. */
 final class Measurement implements AutoCloseable {
 
-    private final boolean quick;
-    private final int forks;
+    private final Effort effort;
     private final Path notes;
 
-    /**
-     * Creates the folder for notes.
-     *
-     * @param quick short iterations, one fork
-     * @param forks how many JVMs for each arm, 0 to measure in this one (for tests); ignored where quick
-     */
-    Measurement(boolean quick, int forks) throws IOException {
-        this.quick = quick;
-        this.forks = forks;
+    /** Creates the folder for notes. */
+    Measurement(Effort effort) throws IOException {
+        this.effort = effort;
         this.notes = Files.createTempDirectory("dropless-bench");
     }
 
@@ -48,11 +41,11 @@ final class Measurement implements AutoCloseable {
                 "-D" + Notes.FOLDER + "=" + notes));
         return new OptionsBuilder()
                 .include("^" + benchmark.getName().replace(".", "\\.") + "\\." + method + "$")
-                .forks(forks)
-                .warmupIterations(3)
-                .warmupTime(quick ? TimeValue.seconds(1) : TimeValue.seconds(2))
-                .measurementIterations(quick ? 3 : 4)
-                .measurementTime(quick ? TimeValue.seconds(1) : TimeValue.seconds(2))
+                .forks(effort.forks())
+                .warmupIterations(effort.warmups())
+                .warmupTime(TimeValue.milliseconds(effort.milliseconds()))
+                .measurementIterations(effort.iterations())
+                .measurementTime(TimeValue.milliseconds(effort.milliseconds()))
                 .jvmArgs(jvm.toArray(String[]::new))
                 .jvmArgsAppend("-Ddropless.bench=true")
                 .verbosity(VerboseMode.SILENT)
@@ -82,7 +75,7 @@ final class Measurement implements AutoCloseable {
      * @throws Arm.CheckFailed if its result is wrong, or it could not be set up
      */
     Row measure(Cell cell, String arm) throws IOException, RunnerException {
-        if (forks == 0) {
+        if (effort.forks() == 0) {
             System.setProperty(Notes.FOLDER, notes.toString());
         }
         Files.deleteIfExists(notes.resolve(arm));

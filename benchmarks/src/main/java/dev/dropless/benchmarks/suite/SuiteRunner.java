@@ -21,7 +21,7 @@ public final class SuiteRunner {
 
     private final SuiteOptions options;
     private final PrintStream out;
-    private final int forks;
+    private final Effort effort;
     private final List<String> missing = new ArrayList<>();
     private boolean failed;
 
@@ -30,12 +30,12 @@ public final class SuiteRunner {
      *
      * @param options what to measure
      * @param out receives progress lines
-     * @param forks JVMs for each arm; 0 to measure in this one, as tests do
+     * @param effort how long to measure
      */
-    public SuiteRunner(SuiteOptions options, PrintStream out, int forks) {
+    public SuiteRunner(SuiteOptions options, PrintStream out, Effort effort) {
         this.options = options;
         this.out = out;
-        this.forks = forks;
+        this.effort = effort;
     }
 
     /**
@@ -50,7 +50,7 @@ public final class SuiteRunner {
         System.setProperty("jmh.ignoreLock", "true");
         try {
             SuiteOptions options = SuiteOptions.parse(arguments);
-            SuiteRunner runner = new SuiteRunner(options, System.out, options.quick() ? 1 : 2);
+            SuiteRunner runner = new SuiteRunner(options, System.out, options.quick() ? Effort.QUICK : Effort.FULL);
             Report report = runner.run();
             System.out.print(report.text());
             if (options.json() != null) {
@@ -93,7 +93,7 @@ public final class SuiteRunner {
         int steps = cells.stream().mapToInt(cell -> cell.arms().size()).sum() + 2;
         int step = 0;
         List<Row> rows = new ArrayList<>();
-        try (Measurement measurement = new Measurement(options.quick(), forks)) {
+        try (Measurement measurement = new Measurement(effort)) {
             progress(step++, steps, "peak");
             Row.Peak before = measurement.peak(options.threads());
             for (Cell cell : cells) {
