@@ -17,11 +17,7 @@ import org.openjdk.jmh.annotations.Warmup;
 @Measurement(iterations = 4, time = 2)
 @Fork(
         value = 2,
-        jvmArgsAppend = {
-            "-Xms6g",
-            "-Xmx6g",
-            "--add-modules=jdk.incubator.vector",
-            "--enable-native-access=ALL-UNNAMED"
+        jvmArgsAppend = {"-Xms6g", "-Xmx6g", "--add-modules=jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED"
         })
 public class DecodeBenchmark extends MeasuredArm {
 

@@ -62,7 +62,12 @@ public final class ExpertLoop implements Arm {
             gather(e, load, m);
             products.up(e, rows.sliceRows(0, m), pre.sliceRows(0, m));
             LoopMath.activate(
-                    task.layer().gated(), m, task.layer().ffnHiddenSize(), pre.segment(), hidden.segment(), task.type());
+                    task.layer().gated(),
+                    m,
+                    task.layer().ffnHiddenSize(),
+                    pre.segment(),
+                    hidden.segment(),
+                    task.type());
             products.down(e, hidden.sliceRows(0, m), out.sliceRows(0, m));
             scatter(e, load);
         }

@@ -133,8 +133,7 @@ public final class LayerCheck {
                     g += weights[slot] * gradient[h] * row.down[f * hiddenSize + h];
                 }
                 double da = g * dGate(row.a[f], row.b[f]);
-                double db =
-                        row.up.length == 0 ? 0 : g * ActivationMath.dUp(activation(), row.a[f], row.b[f]);
+                double db = row.up.length == 0 ? 0 : g * ActivationMath.dUp(activation(), row.a[f], row.b[f]);
                 for (int h = 0; results.dX() != null && h < hiddenSize; h++) {
                     dX[h] += da * row.gate[h * ffn + f] + (db == 0 ? 0 : db * row.up[h * ffn + f]);
                 }

@@ -18,8 +18,7 @@ import java.lang.foreign.Arena;
  * @param dtype f32 or bf16: weights, input and activations
  * @param threads 1 or more
  */
-public record LayerTask(
-        MoeShape layer, int tokens, RoutingPattern pattern, boolean backward, String dtype, int threads)
+public record LayerTask(MoeShape layer, int tokens, RoutingPattern pattern, boolean backward, String dtype, int threads)
         implements Task {
 
     private static final long SEED = 20_221;

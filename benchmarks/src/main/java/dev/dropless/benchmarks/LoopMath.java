@@ -13,8 +13,8 @@ import jdk.incubator.vector.VectorSpecies;
 final class LoopMath {
 
     private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
-    private static final VectorSpecies<Short> SHORTS = VectorSpecies.of(
-            short.class, jdk.incubator.vector.VectorShape.forBitSize(FLOATS.vectorBitSize() / 2));
+    private static final VectorSpecies<Short> SHORTS =
+            VectorSpecies.of(short.class, jdk.incubator.vector.VectorShape.forBitSize(FLOATS.vectorBitSize() / 2));
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
 
     private LoopMath() {}

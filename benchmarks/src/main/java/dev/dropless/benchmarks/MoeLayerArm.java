@@ -79,7 +79,10 @@ final class MoeLayerArm implements Arm {
                 parameters.parameters().experts().load(part, e, values, Transpose.N);
             }
         }
-        Values.fill(7, 1 / Math.sqrt(task.layer().hiddenSize()), parameters.parameters().routerWeight());
+        Values.fill(
+                7,
+                1 / Math.sqrt(task.layer().hiddenSize()),
+                parameters.parameters().routerWeight());
     }
 
     @Override

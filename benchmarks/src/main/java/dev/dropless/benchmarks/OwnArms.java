@@ -53,8 +53,8 @@ public final class OwnArms implements ArmProvider {
     public Arm open(String arm, Task task) {
         Kernels kernels = kernels(arm, task.threads());
         return switch (task) {
-            case LayerTask layer when arm.equals("loop") ->
-                new ExpertLoop(layer, new GemmProducts(kernels, layer), false);
+            case LayerTask layer
+            when arm.equals("loop") -> new ExpertLoop(layer, new GemmProducts(kernels, layer), false);
             case LayerTask layer -> new MoeLayerArm(kernels, layer, capacity(arm));
             case GemmTask gemm -> new GemmArm(gemm, new OwnGemm(kernels));
             case ProductTask product -> new ProductArm(product, kernels);

@@ -31,6 +31,7 @@ final class ProductArm implements Arm {
     private final Matrix out;
     /** SDD, DSD: gate projections side by side [H, E F], down-projections one below the other [E F, H]. */
     private final @Nullable Matrix dense;
+
     private final @Nullable BlockSparseMatrix sparse;
     private final @Nullable ExpertWeights weights;
 
@@ -48,12 +49,15 @@ final class ProductArm implements Arm {
         dense = fused ? null : dense(layer, up, h, f);
         sparse = fused
                 ? null
-                : BlockSparseMatrix.allocate(
-                        arena, MoeBlockPattern.exact(topology, BLOCK, f), ElementType.F32);
+                : BlockSparseMatrix.allocate(arena, MoeBlockPattern.exact(topology, BLOCK, f), ElementType.F32);
         in = input(layer, h, f);
         int columns = up ? f : h;
         out = task.product() == ProductTask.Product.SDD && sparse != null
-                ? Matrix.of(sparse.data().segment(), ElementType.F32, 1, sparse.data().columns())
+                ? Matrix.of(
+                        sparse.data().segment(),
+                        ElementType.F32,
+                        1,
+                        sparse.data().columns())
                 : Matrix.allocate(arena, layer.type(), topology.rows(), columns);
         if (task.product() == ProductTask.Product.DSD && sparse != null) {
             toBlocks(in, sparse);
@@ -107,8 +111,7 @@ final class ProductArm implements Arm {
         for (int b = 0; b < pattern.blocks(); b++) {
             Matrix block = target.block(b);
             long column = (long) (pattern.columnOf(b) % pattern.blockColumnsPerExpert()) * BLOCK;
-            block.copyFrom(
-                    rows.slice(pattern.rowOffset(pattern.rowOf(b)), block.rows(), column, block.columns()));
+            block.copyFrom(rows.slice(pattern.rowOffset(pattern.rowOf(b)), block.rows(), column, block.columns()));
         }
     }
 

@@ -56,12 +56,11 @@ public enum RoutingPattern {
         double[] keys = new double[usable];
         for (int t = 0; t < tokens; t++) {
             for (int e = 0; e < usable; e++) {
-                double logit =
-                        switch (this) {
-                            case UNIFORM, HOLES -> 0;
-                            case ZIPF -> -Math.log(e + 1.0);
-                            case ONE_HOT -> -1e6 * e;
-                        };
+                double logit = switch (this) {
+                    case UNIFORM, HOLES -> 0;
+                    case ZIPF -> -Math.log(e + 1.0);
+                    case ONE_HOT -> -1e6 * e;
+                };
                 keys[e] = logit - Math.log(-Math.log(random.nextDouble(Double.MIN_NORMAL, 1)));
             }
             for (int rank = 0; rank < topK; rank++) {

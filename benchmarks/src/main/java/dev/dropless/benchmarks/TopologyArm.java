@@ -50,7 +50,8 @@ final class TopologyArm implements Arm {
         for (int e = 0; e < task.numExperts(); e++) {
             for (int slot = 0; slot < expertIds.length; slot++) {
                 if (expertIds[slot] == e && found[row++] != slot) {
-                    throw new CheckFailed("slotOfRow[%d]: expected %d, found %d".formatted(row - 1, slot, found[row - 1]));
+                    throw new CheckFailed(
+                            "slotOfRow[%d]: expected %d, found %d".formatted(row - 1, slot, found[row - 1]));
                 }
             }
         }

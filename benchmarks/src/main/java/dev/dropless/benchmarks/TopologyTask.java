@@ -9,8 +9,7 @@ package dev.dropless.benchmarks;
  * @param pattern who goes where
  * @param threads 1 or more
  */
-public record TopologyTask(int tokens, int numExperts, int topK, RoutingPattern pattern, int threads)
-        implements Task {
+public record TopologyTask(int tokens, int numExperts, int topK, RoutingPattern pattern, int threads) implements Task {
 
     /**
      * Draws the assignments.

@@ -73,7 +73,8 @@ class ArmsTest {
     void theMainArmsAreAvailable() {
         LayerTask task = new LayerTask(TINY, 5, RoutingPattern.UNIFORM, false, "f32", 1);
         assertThat(Stream.of("dropless", "dropless-vector", "dropless-scalar", "padded-max", "padded-cf1.0", "loop"))
-                .allSatisfy(arm -> assertThat(new OwnArms().unavailable(arm, task)).isNull());
+                .allSatisfy(
+                        arm -> assertThat(new OwnArms().unavailable(arm, task)).isNull());
     }
 
     @Test

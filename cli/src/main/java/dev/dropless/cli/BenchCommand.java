@@ -46,7 +46,10 @@ final class BenchCommand implements Callable<Integer> {
     @Option(names = "--suite", required = true, description = "${COMPLETION-CANDIDATES} (any case)")
     private Suite suite = Suite.LAYER;
 
-    @Option(names = "--shape", paramLabel = "NAME", description = "a shape, for instance olmoe-1b-7b (default: the suite's)")
+    @Option(
+            names = "--shape",
+            paramLabel = "NAME",
+            description = "a shape, for instance olmoe-1b-7b (default: the suite's)")
     private @Nullable String shape;
 
     @Option(names = "--tokens", paramLabel = "N", description = "T (default: the suite's)")
@@ -64,7 +67,11 @@ final class BenchCommand implements Callable<Integer> {
     @Option(names = "--arm", paramLabel = "NAME", split = ",", description = "who computes (default: everyone)")
     private List<String> arms = List.of();
 
-    @Option(names = "--dtype", paramLabel = "NAME", defaultValue = "f32", description = "f32 or bf16; default ${DEFAULT-VALUE}")
+    @Option(
+            names = "--dtype",
+            paramLabel = "NAME",
+            defaultValue = "f32",
+            description = "f32 or bf16; default ${DEFAULT-VALUE}")
     private String dtype = "f32";
 
     @Option(names = "--quick", description = "one JVM for each arm and short iterations: for a look, not for a claim")

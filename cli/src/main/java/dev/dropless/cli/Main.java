@@ -27,6 +27,8 @@ import picocli.CommandLine.Spec;
             RunCommand.class,
             CompareCommand.class,
             BenchCommand.class,
+            FamiliesCommand.class,
+            RoutingCommand.class,
         },
         exitCodeListHeading = "%nExit status:%n",
         exitCodeList = {"0:done", "1:a comparison failed", "2:bad input", "70:a bug of dropless"})

@@ -14,6 +14,7 @@ import dev.dropless.moe.family.Families;
 import dev.dropless.moe.family.Family;
 import dev.dropless.moe.family.LayerCheckpoint;
 import dev.dropless.moe.family.Settings;
+import dev.dropless.moe.family.Tables;
 import dev.dropless.moe.router.Routing;
 import dev.dropless.safetensors.Json;
 import dev.dropless.safetensors.JsonObject;
@@ -86,6 +87,12 @@ final class RunCommand implements Callable<Integer> {
     @Option(names = "--tensor", paramLabel = "NAME", description = "which tensor of the input (default: the only one)")
     private @Nullable String tensor;
 
+    @Option(
+            names = "--token-ids",
+            paramLabel = "NAME",
+            description = "tensor of the input with the tokens' vocabulary ids, for layers that route by them")
+    private @Nullable String tokenIds;
+
     @Option(names = "--output", paramLabel = "FILE", required = true, description = "safetensors file to write")
     private Path output = Path.of("");
 
@@ -109,16 +116,17 @@ final class RunCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         Settings settings = settings();
         Family chosen = Families.byName(family != null ? family : settings.text("model_type"));
-        MoeConfig moe = chosen.config(settings);
         String backend = precision == CasePrecision.F64 ? ComputeOptions.REFERENCE : compute.backend;
         try (ShardedCheckpoint shards = ShardedCheckpoint.open(checkpoint);
                 SafetensorsFile states = SafetensorsFile.open(input);
                 Kernels kernels = compute.open(backend);
                 KernelMemory.Scope scope = kernels.memory().open()) {
-            TensorView view = input(states, moe.hiddenSize());
-            LayerCheckpoint mapping = new LayerCheckpoint(moe, chosen.layout(settings, moe), kernels.memory());
             CheckpointTensors tensors =
                     new CheckpointTensors(checkpoint.toString(), shards.names(), name -> tensor(shards, name));
+            MoeConfig moe = chosen.config(settings, Tables.of(tensors, prefix(chosen)));
+            LayerCheckpoint mapping = new LayerCheckpoint(moe, chosen.layout(settings, moe), kernels.memory());
+            mapping.check(tensors, prefix(chosen));
+            TensorView view = input(states, moe.hiddenSize());
             try (OpenLayer opened = OpenLayer.open(
                     EvalPath.FUSED,
                     kernels,
@@ -136,7 +144,7 @@ final class RunCommand implements Callable<Integer> {
                                         tokens,
                                         moe.hiddenSize()),
                                 x);
-                Routing routing = opened.layer().forward(x, y, ForwardOptions.evaluation());
+                Routing routing = opened.layer().forward(x, y, options(states, view));
                 write(kernels, y, view.shape(), chosen);
                 report(chosen, tokens, routing, kernels);
             }
@@ -169,7 +177,7 @@ final class RunCommand implements Callable<Integer> {
     }
 
     private static Settings settings(String source, JsonObject json) {
-        return new Settings(source, json.values());
+        return new Settings(source, json.values()).ofText();
     }
 
     private String prefix(Family chosen) {
@@ -203,6 +211,25 @@ final class RunCommand implements Callable<Integer> {
                     .formatted(input, name, hiddenSize, Arrays.toString(shape)));
         }
         return view;
+    }
+
+    /** With [B, S, H] every row of the batch is a sequence of its own, which families with a capacity per sequence look at. */
+    private ForwardOptions options(SafetensorsFile states, TensorView view) throws SafetensorsException {
+        long[] shape = view.shape();
+        ForwardOptions options = ForwardOptions.evaluation();
+        if (shape.length == 3 && shape[0] > 0) {
+            options = options.withBatch(Math.toIntExact(shape[0]));
+        }
+        if (tokenIds == null) {
+            return options;
+        }
+        TensorView ids = states.tensor(tokenIds);
+        long tokens = Arrays.stream(shape, 0, shape.length - 1).reduce(1, Math::multiplyExact);
+        if (ids.elementCount() != tokens) {
+            throw new BadInput("%s: tensor %s: expected one id for each of the %d tokens, found shape %s"
+                    .formatted(input, tokenIds, tokens, Arrays.toString(ids.shape())));
+        }
+        return options.withTokenIds(CaseFile.ints(ids, input.toString()));
     }
 
     private void write(Kernels kernels, Matrix y, long[] shape, Family chosen) throws SafetensorsException {

@@ -12,8 +12,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -25,17 +26,12 @@ import org.junit.jupiter.params.provider.ValueSource;
 class EvalCommandTest {
 
     /** How many cases there are, so that none is left out silently. */
-    private static final Map<String, Integer> EXPECTED = new TreeMap<>(Map.of(
-            "aux_losses", 4,
-            "block_sparse_matmul", 7,
-            "megablocks_dmoe", 6,
-            "megablocks_moe", 2,
-            "mixtral", 6,
-            "olmoe", 4,
-            "qwen3_moe", 4,
-            "topology", 8));
-
     private static final int ALL_FILES = 128;
+
+    private static final int ALL_FOLDERS = 40;
+
+    /** Families with an activation whose derivative jumps: in bfloat16, a rounded value may lie on the other side. */
+    private static final Set<String> JUMPS = Set.of("deepseek_v4", "gpt_oss", "nllb_moe", "switch_transformers");
 
     private static final Path ORACLE = TestData.path("oracle");
 
@@ -51,8 +47,6 @@ class EvalCommandTest {
         "f32, sparse, cpu",
         "f32, padded, cpu",
         "f32, fused, reference",
-        "bf16, fused, cpu",
-        "bf16, fused, reference",
     })
     void allCasesAgreeWithTheStoredResults(String precision, String path, String backend) {
         var result = CommandRunner.run(
@@ -60,16 +54,31 @@ class EvalCommandTest {
 
         assertThat(result.err()).isEmpty();
         assertThat(result.out().lines().filter(line -> line.contains("FAIL"))).isEmpty();
-        Map<String, Integer> found = new TreeMap<>();
-        result.out()
-                .lines()
-                .filter(line -> line.startsWith("ok "))
-                .forEach(line -> found.merge(line.strip().split("\\s+|/")[1], 1, Integer::sum));
-        assertThat(found).isEqualTo(EXPECTED);
-        int evaluated = EXPECTED.values().stream().mapToInt(Integer::intValue).sum();
-        assertThat(result.out())
-                .endsWith("%d evaluated, 0 failed, %d skipped%n".formatted(evaluated, ALL_FILES - evaluated));
+        assertThat(evaluatedFolders(result.out())).hasSize(ALL_FOLDERS);
+        assertThat(result.out()).endsWith("%d evaluated, 0 failed, 0 skipped%n".formatted(ALL_FILES));
         assertThat(result.status()).isZero();
+    }
+
+    private static Set<String> evaluatedFolders(String out) {
+        return out.lines()
+                .filter(line -> line.startsWith("ok ") || line.startsWith("FAIL "))
+                .map(line -> line.strip().split("\\s+|/")[1])
+                .collect(Collectors.toCollection(TreeSet::new));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"cpu", "reference"})
+    void inBfloat16OnlyGradientsThroughAJumpAreBeyondTheLimit(String backend) {
+        var result =
+                CommandRunner.run("eval", "--cases", ORACLE, "--check", "--precision", "bf16", "--backend", backend);
+
+        assertThat(result.err()).isEmpty();
+        assertThat(evaluatedFolders(result.out())).hasSize(ALL_FOLDERS);
+        assertThat(result.out().lines().filter(line -> line.startsWith("FAIL ")))
+                .allSatisfy(line -> assertThat(JUMPS).contains(line.strip().split("\\s+|/")[1]));
+        assertThat(result.out().lines().filter(line -> line.startsWith("  FAIL")))
+                .allSatisfy(line -> assertThat(line).startsWith("  FAIL case.grad"));
+        assertThat(result.out()).contains("%d evaluated, ".formatted(ALL_FILES)).contains(", 0 skipped");
     }
 
     @Test
@@ -77,7 +86,7 @@ class EvalCommandTest {
         Path out = temporary.resolve("out");
         Path cases = Files.createDirectories(temporary.resolve("cases/deeper/olmoe"));
         Files.copy(ORACLE.resolve("olmoe/random.safetensors"), cases.resolve("random.safetensors"));
-        Files.copy(ORACLE.resolve("dbrx/random.safetensors"), cases.resolve("other.safetensors"));
+        ofUnknownFamily(cases.resolve("other.safetensors"));
 
         var result = CommandRunner.run("eval", "--cases", temporary.resolve("cases"), "--out", out);
 
@@ -129,14 +138,24 @@ class EvalCommandTest {
         assertThat(result.status()).isEqualTo(1);
     }
 
+    private static void ofUnknownFamily(Path target) throws IOException {
+        new SafetensorsWriter()
+                .metadata("format", "moe-oracle-1")
+                .metadata("kind", "moe_block")
+                .metadata("family", "gpt5")
+                .write(target);
+    }
+
     @Test
-    void anUnsupportedFamilyIsNamed() {
+    void anUnsupportedFamilyIsNamed() throws IOException {
         Path out = temporary.resolve("out.safetensors");
+        Path other = temporary.resolve("other.safetensors");
+        ofUnknownFamily(other);
 
         assertBadInput(
-                CommandRunner.run("eval", "--case", ORACLE.resolve("dbrx/random.safetensors"), "--out", out),
+                CommandRunner.run("eval", "--case", other, "--out", out),
                 "family: expected one of mixtral",
-                "found \"dbrx\"");
+                "found \"gpt5\"");
         assertThat(out).doesNotExist();
     }
 

@@ -67,7 +67,8 @@ public record Cell(String suite, Task task, List<String> arms) {
         for (String shape : options.shape() == null ? shapes : List.of(options.shape())) {
             MoeShape layer = MoeShape.named(shape);
             for (int t : options.tokens() == null ? tokens : List.of(options.tokens())) {
-                for (String pass : options.passes().isEmpty() ? (whole ? PASSES : PASSES.subList(0, 1)) : options.passes()) {
+                for (String pass :
+                        options.passes().isEmpty() ? (whole ? PASSES : PASSES.subList(0, 1)) : options.passes()) {
                     for (String routing : routings(options, whole ? ROUTINGS : List.of("uniform"))) {
                         tasks.add(new LayerTask(
                                 layer,
@@ -106,8 +107,8 @@ public record Cell(String suite, Task task, List<String> arms) {
             for (String routing : routings(options, List.of("uniform"))) {
                 for (ProductTask.Product product : ProductTask.Product.values()) {
                     RoutingPattern pattern = RoutingPattern.of(routing);
-                    LayerTask layer = new LayerTask(
-                            MoeShape.named(shape), tokens, pattern, false, "f32", options.threads());
+                    LayerTask layer =
+                            new LayerTask(MoeShape.named(shape), tokens, pattern, false, "f32", options.threads());
                     tasks.add(new ProductTask(product, layer));
                 }
             }
@@ -121,7 +122,8 @@ public record Cell(String suite, Task task, List<String> arms) {
             return options.arms();
         }
         return ArmProvider.all().stream()
-                .filter(provider -> provider instanceof OwnArms || !options.suite().equals("layer"))
+                .filter(provider ->
+                        provider instanceof OwnArms || !options.suite().equals("layer"))
                 .flatMap(provider -> provider.arms(task).stream())
                 .filter(arm -> !ON_REQUEST.contains(arm))
                 .toList();
@@ -184,15 +186,15 @@ public record Cell(String suite, Task task, List<String> arms) {
      * @return megabytes
      */
     int heapMegabytes() {
-        long weights =
-                switch (task) {
-                    case LayerTask layer -> layer.layer().weightsPerExpert() * layer.layer().numExperts();
-                    case ProductTask product ->
-                        product.layer().layer().weightsPerExpert()
-                                * product.layer().layer().numExperts();
-                    case GemmTask gemm -> (long) gemm.k() * gemm.n();
-                    case TopologyTask _ -> 0;
-                };
+        long weights = switch (task) {
+            case LayerTask layer ->
+                layer.layer().weightsPerExpert() * layer.layer().numExperts();
+            case ProductTask product ->
+                product.layer().layer().weightsPerExpert()
+                        * product.layer().layer().numExperts();
+            case GemmTask gemm -> (long) gemm.k() * gemm.n();
+            case TopologyTask _ -> 0;
+        };
         boolean gradients = task instanceof LayerTask layer && layer.backward();
         return (int) (weights * Float.BYTES / (1 << 20) * (gradients ? 5 : 2) / 2) + 1536;
     }

@@ -14,8 +14,7 @@ import org.knowm.xchart.CategoryChartBuilder;
 /** A report as one HTML file without anything to load: tables, and a bar chart of each task as a PNG data URI. */
 final class HtmlPage {
 
-    private static final String HEAD =
-            """
+    private static final String HEAD = """
             <!DOCTYPE html>
             <html lang="en"><head><meta charset="utf-8"><title>%s</title><style>
             body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: #1f2933 }
@@ -53,7 +52,8 @@ final class HtmlPage {
         }
         if (!report.missing().isEmpty()) {
             html.append("<h2>Not measured</h2>\n<ul>\n");
-            report.missing().forEach(line -> html.append("<li>").append(escape(line)).append("</li>\n"));
+            report.missing()
+                    .forEach(line -> html.append("<li>").append(escape(line)).append("</li>\n"));
             html.append("</ul>\n");
         }
         return html.append("</body></html>\n").toString();
@@ -100,6 +100,9 @@ final class HtmlPage {
     }
 
     private static String escape(String text) {
-        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;");
+        return text.replace("&", "&amp;")
+                .replace("<", "&lt;")
+                .replace(">", "&gt;")
+                .replace("\"", "&quot;");
     }
 }

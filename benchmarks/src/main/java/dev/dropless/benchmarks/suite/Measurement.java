@@ -79,7 +79,8 @@ final class Measurement implements AutoCloseable {
             System.setProperty(Notes.FOLDER, notes.toString());
         }
         Files.deleteIfExists(notes.resolve(arm));
-        ChainedOptionsBuilder options = options(cell.benchmark(), "run", cell.heapMegabytes()).param("arm", arm);
+        ChainedOptionsBuilder options =
+                options(cell.benchmark(), "run", cell.heapMegabytes()).param("arm", arm);
         cell.parameters().forEach(options::param);
         Collection<RunResult> results = new Runner(options.build()).run();
         Properties found = Notes.read(notes, arm);

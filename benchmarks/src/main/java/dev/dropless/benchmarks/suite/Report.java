@@ -102,8 +102,9 @@ public record Report(String title, String machine, Row.Peak peak, List<Row> rows
                 case Integer number -> json.writeNumber(number);
                 case Long number -> json.writeNumber(number);
                 case Double number when Double.isFinite(number) -> json.writeNumber(number);
-                default -> throw new IllegalStateException("%s: expected a finite number or text, found %s"
-                        .formatted(entry.getKey(), entry.getValue()));
+                default ->
+                    throw new IllegalStateException("%s: expected a finite number or text, found %s"
+                            .formatted(entry.getKey(), entry.getValue()));
             }
         }
         json.writeEndObject();
@@ -111,7 +112,15 @@ public record Report(String title, String machine, Row.Peak peak, List<Row> rows
 
     /** Columns of the tables. */
     static final List<String> COLUMNS = List.of(
-            "arm", "median ms", "min ms", "useful GFLOP/s", "of f32 peak", "done GFLOP/s", "GB/s", "dropless is", "error");
+            "arm",
+            "median ms",
+            "min ms",
+            "useful GFLOP/s",
+            "of f32 peak",
+            "done GFLOP/s",
+            "GB/s",
+            "dropless is",
+            "error");
 
     /** The same in the same order, as text. */
     static List<String> columns(Row row, Row.Peak peak, Map<String, Row> others) {
@@ -154,8 +163,14 @@ public record Report(String title, String machine, Row.Peak peak, List<Row> rows
                 StringBuilder text = new StringBuilder();
                 for (int c = 0; c < line.size(); c++) {
                     int column = c;
-                    int width = lines.stream().mapToInt(l -> l.get(column).length()).max().orElse(0);
-                    text.append(c == 0 ? "  %%-%ds".formatted(width).formatted(line.get(c)) : "  %%%ds".formatted(width).formatted(line.get(c)));
+                    int width = lines.stream()
+                            .mapToInt(l -> l.get(column).length())
+                            .max()
+                            .orElse(0);
+                    text.append(
+                            c == 0
+                                    ? "  %%-%ds".formatted(width).formatted(line.get(c))
+                                    : "  %%%ds".formatted(width).formatted(line.get(c)));
                 }
                 out.write(text + System.lineSeparator());
             }

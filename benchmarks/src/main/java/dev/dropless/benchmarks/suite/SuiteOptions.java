@@ -40,8 +40,8 @@ public record SuiteOptions(
     /** Names of the suites. */
     public static final List<String> SUITES = List.of("kernels", "layer", "peers", "topology", "decode");
 
-    private static final Set<String> KEYS = new TreeSet<>(Set.of(
-            "suite", "shape", "tokens", "routing", "pass", "arm", "dtype", "threads", "quick", "json", "html"));
+    private static final Set<String> KEYS = new TreeSet<>(
+            Set.of("suite", "shape", "tokens", "routing", "pass", "arm", "dtype", "threads", "quick", "json", "html"));
 
     /**
      * Checks the numbers and names.

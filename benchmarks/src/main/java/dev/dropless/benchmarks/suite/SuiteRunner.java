@@ -69,8 +69,8 @@ public final class SuiteRunner {
     /** The file appears whole or not at all. */
     private static void write(Path target, byte[] content) throws IOException {
         Path absolute = target.toAbsolutePath();
-        Path part = absolute.resolveSibling(
-                ".%s.%d.part".formatted(absolute.getFileName(), ProcessHandle.current().pid()));
+        Path part = absolute.resolveSibling(".%s.%d.part"
+                .formatted(absolute.getFileName(), ProcessHandle.current().pid()));
         try {
             Files.write(part, content);
             Files.move(part, absolute, StandardCopyOption.REPLACE_EXISTING);

@@ -66,7 +66,9 @@ class SuiteRunnerTest {
             assertThat(row.get("description").toString()).isNotBlank();
             assertThat(row.get("machine").toString()).contains("JDK");
         }
-        assertThat(report.text()).contains("peak of this run").contains(report.rows().getFirst().arm());
+        assertThat(report.text())
+                .contains("peak of this run")
+                .contains(report.rows().getFirst().arm());
         assertThat(new String(report.html(), StandardCharsets.UTF_8))
                 .contains("data:image/png;base64,iVBORw0KGgo")
                 .doesNotContain("http");
@@ -74,7 +76,8 @@ class SuiteRunnerTest {
 
     @Test
     void speedupsAreRatiosOfMediansOfTheSameTask() throws IOException, RunnerException {
-        Report report = runner("suite=layer", "shape=tiny", "tokens=3", "routing=uniform", "pass=forward", "arm=dropless,loop")
+        Report report = runner(
+                        "suite=layer", "shape=tiny", "tokens=3", "routing=uniform", "pass=forward", "arm=dropless,loop")
                 .run();
         Row dropless = report.rows().get(0);
         Row loop = report.rows().get(1);

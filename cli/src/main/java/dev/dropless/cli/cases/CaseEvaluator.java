@@ -1,8 +1,10 @@
 package dev.dropless.cli.cases;
 
 import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.cli.BadInput;
 import dev.dropless.moe.family.Families;
 import dev.dropless.moe.family.Family;
+import dev.dropless.moe.router.Routing;
 import dev.dropless.safetensors.SafetensorsException;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -61,6 +63,22 @@ public record CaseEvaluator(Kernels kernels, CasePrecision precision, EvalPath p
         };
         results.keepThoseOf(file);
         return results;
+    }
+
+    /**
+     * Routes the tokens of a case.
+     *
+     * @param file a case of kind {@code moe_block}
+     * @return what its layer's router decides
+     * @throws SafetensorsException if what the case says cannot be read
+     * @throws IllegalArgumentException if it is of another kind, or contradicts itself
+     */
+    public Routing routing(CaseFile file) throws SafetensorsException {
+        if (!file.metadata("kind").equals("moe_block")) {
+            throw new BadInput("%s: metadata key kind: expected \"moe_block\", found \"%s\""
+                    .formatted(file.path(), file.metadata("kind")));
+        }
+        return MoeBlockCase.route(file, this);
     }
 
     /**

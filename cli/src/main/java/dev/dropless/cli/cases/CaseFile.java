@@ -188,17 +188,28 @@ public final class CaseFile implements AutoCloseable {
      * @throws BadInput if it has another type or an element beyond 32 bits
      */
     public int[] ints(String name) {
-        TensorView tensor = tensor(name);
+        return ints(tensor(name), file.path().toString());
+    }
+
+    /**
+     * Reads whole numbers.
+     *
+     * @param tensor an I64 or I32 tensor
+     * @param source where it comes from, for the message
+     * @return its elements in order
+     * @throws BadInput if it has another type or an element beyond 32 bits
+     */
+    public static int[] ints(TensorView tensor, String source) {
         if (tensor.type() != TensorType.I64 && tensor.type() != TensorType.I32) {
-            throw new BadInput(
-                    "%s: tensor %s: expected type I64 or I32, found %s".formatted(file.path(), name, tensor.type()));
+            throw new BadInput("%s: tensor %s: expected type I64 or I32, found %s"
+                    .formatted(source, tensor.name(), tensor.type()));
         }
         int[] values = new int[Math.toIntExact(tensor.elementCount())];
         for (int i = 0; i < values.length; i++) {
             long value = integer(tensor, i);
             if (value != (int) value) {
                 throw new BadInput("%s: tensor %s: expected whole numbers of 32 bits, found %d"
-                        .formatted(file.path(), name, value));
+                        .formatted(source, tensor.name(), value));
             }
             values[i] = (int) value;
         }

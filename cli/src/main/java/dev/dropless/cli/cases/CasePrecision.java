@@ -92,7 +92,12 @@ public enum CasePrecision {
                     case SHARED_GATE_GRADIENT -> 1e-4;
                     case ROUTER_GRADIENT -> 2e-4;
                 };
-            case BF16 -> role == Role.INTEGER ? 0 : role == Role.ROUTER_GRADIENT ? 4 * BF16_LIMIT : BF16_LIMIT;
+            case BF16 ->
+                switch (role) {
+                    case INTEGER -> 0;
+                    case VALUE, EXPERT_GRADIENT -> BF16_LIMIT;
+                    case SHARED_GATE_GRADIENT, ROUTER_GRADIENT -> 4 * BF16_LIMIT;
+                };
         };
     }
 }

@@ -1,5 +1,6 @@
 package dev.dropless.cli.cases;
 
+import dev.dropless.cli.BadInput;
 import dev.dropless.moe.family.StoredTensor;
 import dev.dropless.moe.family.TensorSource;
 import dev.dropless.safetensors.TensorView;
@@ -52,5 +53,21 @@ public final class CheckpointTensors implements TensorSource {
         TensorView tensor = tensors.apply(name);
         List<Long> shape = Arrays.stream(tensor.shape()).boxed().toList();
         return new StoredTensor(name, CaseFile.elementType(tensor, description), shape, tensor.data());
+    }
+
+    @Override
+    public int[] table(String name, int rows, int columns) {
+        List<Long> expected = List.of((long) rows, (long) columns);
+        if (!names.contains(name)) {
+            throw new BadInput(
+                    "%s: tensor %s: expected shape %s, found no such tensor".formatted(description, name, expected));
+        }
+        TensorView tensor = tensors.apply(name);
+        List<Long> shape = Arrays.stream(tensor.shape()).boxed().toList();
+        if (!shape.equals(expected)) {
+            throw new BadInput("%s: tensor %s: expected shape %s as the configuration says, found %s"
+                    .formatted(description, name, expected, shape));
+        }
+        return CaseFile.ints(tensor, description);
     }
 }

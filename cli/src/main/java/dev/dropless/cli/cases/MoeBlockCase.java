@@ -17,9 +17,11 @@ import dev.dropless.moe.family.Family;
 import dev.dropless.moe.family.LayerCheckpoint;
 import dev.dropless.moe.family.Parameter.Group;
 import dev.dropless.moe.family.Settings;
+import dev.dropless.moe.family.Tables;
 import dev.dropless.moe.family.TensorBinding;
 import dev.dropless.moe.loss.AuxiliaryLoss;
 import dev.dropless.moe.loss.LossValue;
+import dev.dropless.moe.router.RouterNoise;
 import dev.dropless.moe.router.Routing;
 import dev.dropless.moe.sparse.ComposedKernels;
 import dev.dropless.safetensors.Json;
@@ -28,6 +30,7 @@ import dev.dropless.topology.MoeBlockPattern;
 import dev.dropless.topology.PaddedRows;
 import dev.dropless.topology.Topology;
 import java.lang.foreign.MemorySegment;
+import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
@@ -38,6 +41,12 @@ final class MoeBlockCase implements AutoCloseable {
     /** Block size of the sparse path where the case does not say one. */
     private static final int BLOCK_SIZE = 16;
 
+    private static final Map<String, RouterNoise.Draw> NOISE = Map.of(
+            "case.noise.exponential_1", RouterNoise.Draw.FIRST_EXPONENTIAL,
+            "case.noise.uniform_1", RouterNoise.Draw.FIRST_UNIFORM,
+            "case.noise.exponential_2", RouterNoise.Draw.SECOND_EXPONENTIAL,
+            "case.noise.uniform_2", RouterNoise.Draw.SECOND_UNIFORM);
+
     private final CaseFile file;
     private final CasePrecision precision;
     private final EvalPath path;
@@ -46,6 +55,7 @@ final class MoeBlockCase implements AutoCloseable {
     private final MoeConfig config;
     private final Kernels kernels;
     private final KernelMemory.Scope scope;
+    private final CheckpointTensors weights;
     private final LayerCheckpoint checkpoint;
     private final int tokens;
     private final CaseResults results = new CaseResults();
@@ -58,7 +68,8 @@ final class MoeBlockCase implements AutoCloseable {
         String source = file.path() + ": config";
         this.settings = new Settings(
                 source, Json.parseObject(source, file.metadata("config")).values());
-        this.config = family.config(settings);
+        this.weights = new CheckpointTensors(file);
+        this.config = family.config(settings, Tables.of(weights, ""));
         boolean padded = settings.has("block_size");
         this.kernels = path == EvalPath.SPARSE
                 ? new ComposedKernels(evaluator.kernels(), settings.size("block_size", BLOCK_SIZE), padded)
@@ -82,9 +93,21 @@ final class MoeBlockCase implements AutoCloseable {
         }
     }
 
+    /** What the layer's router decides, without the results of the experts. */
+    static Routing route(CaseFile file, CaseEvaluator evaluator) throws SafetensorsException {
+        try (MoeBlockCase block = new MoeBlockCase(file, evaluator);
+                OpenLayer opened = OpenLayer.open(
+                        EvalPath.FUSED,
+                        block.kernels,
+                        block.config,
+                        block.precision.layer(),
+                        into -> block.checkpoint.load(block.weights, "", into))) {
+            return opened.layer().forward(block.input("case.input"), block.matrix(), block.options());
+        }
+    }
+
     private void compute() {
         Matrix x = input("case.input");
-        CheckpointTensors weights = new CheckpointTensors(file);
         try (OpenLayer opened = OpenLayer.open(
                         path, kernels, config, precision.layer(), into -> checkpoint.load(weights, "", into));
                 MoeGradients gradients = opened.layer().newGradients(Trainable.all(), precision.gradients())) {
@@ -106,7 +129,22 @@ final class MoeBlockCase implements AutoCloseable {
     }
 
     private ForwardOptions options() {
-        return ForwardOptions.evaluation().withBatch(file.shape("case.input", 3)[0]);
+        boolean training = settings.flag("training", false)
+                || Boolean.parseBoolean(file.metadata().get("training"));
+        ForwardOptions options = training ? ForwardOptions.training(noise()) : ForwardOptions.evaluation();
+        options = options.withBatch(file.shape("case.input", 3)[0]);
+        return file.contains("case.input_ids") ? options.withTokenIds(file.ints("case.input_ids")) : options;
+    }
+
+    /** The random numbers that the case has recorded; there are no others. */
+    private RouterNoise noise() {
+        Map<RouterNoise.Draw, double[]> recorded = new EnumMap<>(RouterNoise.Draw.class);
+        NOISE.forEach((name, draw) -> {
+            if (file.contains(name)) {
+                recorded.put(draw, file.doubles(name));
+            }
+        });
+        return RouterNoise.replay(recorded);
     }
 
     private void routing(Routing routing) {
@@ -157,9 +195,12 @@ final class MoeBlockCase implements AutoCloseable {
 
     private void gradients(String prefix, MoeGradients gradients, boolean routerOnly) {
         for (TensorBinding binding : checkpoint.bindings()) {
+            if (!binding.hasGradient()) {
+                continue;
+            }
             Group group = binding.pieces().getFirst().parameter().group();
             boolean router = group == Group.ROUTER || group == Group.ROUTER_BIAS;
-            if (!LayerCheckpoint.hasGradient(binding) || (routerOnly && !router)) {
+            if (routerOnly && !router) {
                 continue;
             }
             double[] values = new double[Math.toIntExact(binding.elements())];

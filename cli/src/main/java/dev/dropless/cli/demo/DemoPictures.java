@@ -42,13 +42,13 @@ public final class DemoPictures {
             String factor = contender.name().replace("padded, factor", "capacity factor");
             capacities.put(factor, contender.report().capacity());
             drops.put(
-                    "%s: %s dropped"
+                    "%s: %s"
                             .formatted(
                                     factor,
                                     ComparisonTables.percent(contender.report().droppedFraction())),
                     contender.report().droppedByPosition());
         }
-        drops.put("dropless: 0.0 % dropped", new double[tokens]);
+        drops.put("dropless: 0.0 %", new double[tokens]);
         Map<String, byte[]> pictures = new LinkedHashMap<>();
         pictures.put(
                 TOPOLOGY,

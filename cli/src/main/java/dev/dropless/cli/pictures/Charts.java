@@ -117,6 +117,38 @@ public final class Charts {
         return png(chart);
     }
 
+    /**
+     * Values along an axis, as lines.
+     *
+     * @param title above the chart
+     * @param xTitle of the horizontal axis, on which the first value of a line is at {@code first}
+     * @param yTitle of the vertical axis
+     * @param first where the lines begin
+     * @param lines values by name, in the order of the legend
+     * @return the file
+     */
+    public static byte[] lines(String title, String xTitle, String yTitle, double first, Map<String, double[]> lines) {
+        XYChart chart = new XYChartBuilder()
+                .width(WIDTH)
+                .height(HEIGHT)
+                .title(title)
+                .xAxisTitle(xTitle)
+                .yAxisTitle(yTitle)
+                .build();
+        int color = 0;
+        for (Map.Entry<String, double[]> entry : lines.entrySet()) {
+            double[] positions = new double[entry.getValue().length];
+            Arrays.setAll(positions, i -> first + i);
+            XYSeries line = chart.addSeries(entry.getKey(), positions, entry.getValue());
+            line.setMarker(SeriesMarkers.NONE);
+            line.setLineColor(LINES.get(color++ % LINES.size()));
+            line.setLineStyle(new BasicStroke(2.5f));
+        }
+        style(chart.getStyler());
+        chart.getStyler().setYAxisMin(0.0);
+        return png(chart);
+    }
+
     private static void style(AxesChartStyler styler) {
         styler.setChartBackgroundColor(Color.WHITE);
         styler.setLegendPosition(Styler.LegendPosition.OutsideS);

@@ -7,7 +7,13 @@ import java.util.stream.Stream;
 /** The families there are. */
 public final class Families {
 
-    private static final List<Family> ALL = Stream.of(SoftmaxFamilies.all(), MegaBlocksFamilies.all())
+    private static final List<Family> ALL = Stream.of(
+                    SoftmaxFamilies.all(),
+                    DeepSeekFamilies.all(),
+                    SigmoidFamilies.all(),
+                    LogitFamilies.all(),
+                    CapacityFamilies.all(),
+                    MegaBlocksFamilies.all())
             .flatMap(List::stream)
             .toList();
 

@@ -20,10 +20,18 @@ public interface Family {
      * Reads what the layer computes.
      *
      * @param settings the model's configuration
+     * @param tables the layer's tables; {@link Tables#NONE} will do for all families but those that route by token id
      * @return the layer's configuration
      * @throws IllegalArgumentException if a key is missing or has a value that this family cannot have; the message names key, expected and found
      */
-    MoeConfig config(Settings settings);
+    MoeConfig config(Settings settings, Tables tables);
+
+    /**
+     * A small model of this family: every key that is read, with a value it may have.
+     *
+     * @return a configuration that {@link #config} accepts without tables
+     */
+    Settings example();
 
     /**
      * Says which tensors hold the layer's parameters.

@@ -12,11 +12,13 @@ import dev.dropless.moe.MoeGradients;
 import dev.dropless.moe.MoeParameters;
 import dev.dropless.moe.family.Parameter.Group;
 import dev.dropless.moe.family.TensorBinding.Piece;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -43,24 +45,44 @@ public final class LayerCheckpoint {
     }
 
     /**
-     * Reads all parameters.
+     * Checks that a checkpoint has the layer's tensors in their shapes, without reading them.
+     *
+     * @param source the checkpoint
+     * @param prefix what its names have before those of the layout; may be empty
+     * @throws IllegalArgumentException if a tensor is missing, is there beside those expected, or has another shape or type; the message names it
+     */
+    public void check(TensorSource source, String prefix) {
+        checkNames(source, prefix);
+        for (TensorBinding binding : layout.bindings()) {
+            if (binding.table() == null) {
+                checked(source, prefix, binding);
+            }
+        }
+    }
+
+    private static StoredTensor checked(TensorSource source, String prefix, TensorBinding binding) {
+        StoredTensor tensor = source.tensor(prefix + binding.name());
+        if (!tensor.shape().equals(binding.shape())) {
+            throw new IllegalArgumentException("%s: tensor %s: expected shape %s as the configuration says, found %s"
+                    .formatted(source.description(), tensor.name(), binding.shape(), tensor.shape()));
+        }
+        return tensor;
+    }
+
+    /**
+     * Reads all parameters; tables were read with the configuration.
      *
      * @param source the checkpoint
      * @param prefix what its names have before those of the layout; may be empty
      * @param parameters overwritten
-     * @throws IllegalArgumentException if a tensor is missing, is there beside those expected, or has another shape; the message names it
+     * @throws IllegalArgumentException as {@link #check}, before anything is read
      */
     public void load(TensorSource source, String prefix, MoeParameters parameters) {
-        checkNames(source, prefix);
+        check(source, prefix);
         for (TensorBinding binding : layout.bindings()) {
-            StoredTensor tensor = source.tensor(prefix + binding.name());
-            if (!tensor.shape().equals(binding.shape())) {
-                throw new IllegalArgumentException(
-                        "%s: tensor %s: expected shape %s as the configuration says, found %s"
-                                .formatted(source.description(), tensor.name(), binding.shape(), tensor.shape()));
-            }
-            for (Piece piece : binding.pieces()) {
-                load(piece, tensor, parameters);
+            if (binding.table() == null) {
+                StoredTensor tensor = checked(source, prefix, binding);
+                binding.pieces().forEach(piece -> load(piece, tensor, parameters));
             }
         }
     }
@@ -138,13 +160,29 @@ public final class LayerCheckpoint {
     }
 
     /**
-     * Tells whether a tensor of the checkpoint has a gradient.
+     * Writes all parameters under the names they are read from.
      *
-     * @param binding one of the layout's tensors
-     * @return false for what acts on the selection alone
+     * @param parameters what to write
+     * @param prefix what goes before the names of the layout; may be empty
+     * @param types element type of each tensor, by its name without the prefix
+     * @param sink receives the tensors one after the other, in the order of the layout
      */
-    public static boolean hasGradient(TensorBinding binding) {
-        return binding.pieces().stream().noneMatch(piece -> piece.parameter().group() == Group.SELECTION_BIAS);
+    public void export(MoeParameters parameters, String prefix, Function<String, ElementType> types, TensorSink sink) {
+        for (TensorBinding binding : layout.bindings()) {
+            String name = prefix + binding.name();
+            if (binding.table() != null) {
+                int rows = Math.toIntExact(binding.shape().getFirst());
+                int columns = Math.toIntExact(binding.shape().getLast());
+                sink.table(name, rows, columns, binding.table().clone());
+                continue;
+            }
+            try (Arena arena = Arena.ofConfined()) {
+                ElementType type = types.apply(binding.name());
+                MemorySegment data = arena.allocate(Math.multiplyExact(binding.elements(), type.bytes()));
+                store(binding, parameters, type, data);
+                sink.tensor(new StoredTensor(name, type, binding.shape(), data));
+            }
+        }
     }
 
     /** A matrix, and whether it is the transpose of what is meant. */

@@ -2,8 +2,11 @@ package dev.dropless.moe.family;
 
 import dev.dropless.blocksparse.WeightPart;
 import dev.dropless.moe.MoeConfig;
+import dev.dropless.moe.SharedExpert;
 import dev.dropless.moe.family.Parameter.Group;
 import dev.dropless.moe.family.TensorBinding.Piece;
+import dev.dropless.moe.router.HashSelection;
+import dev.dropless.moe.router.ScoreRouter;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -26,6 +29,15 @@ public final class Layout {
      */
     public Layout(MoeConfig config) {
         this.config = config;
+    }
+
+    /**
+     * Returns the layer whose parameters are stored.
+     *
+     * @return its configuration
+     */
+    public MoeConfig config() {
+        return config;
     }
 
     /**
@@ -135,8 +147,78 @@ public final class Layout {
         return add(name, shape(Group.SHARED, storage, parts), pieces(Group.SHARED, 0, 0, storage, parts));
     }
 
+    /**
+     * Gated experts, three tensors each, as PyTorch's Linear has them: {@code gate_proj}, {@code up_proj}, {@code down_proj}.
+     *
+     * @param prefix what comes before, with {@code {}} for the expert's number
+     * @return this
+     */
+    public Layout experts(String prefix) {
+        return perExpert(prefix + "gate_proj.weight", Storage.OUT_IN, WeightPart.GATE)
+                .perExpert(prefix + "up_proj.weight", Storage.OUT_IN, WeightPart.UP)
+                .perExpert(prefix + "down_proj.weight", Storage.OUT_IN, WeightPart.DOWN);
+    }
+
+    /**
+     * Gated experts as {@link #experts}, named {@code w1}, {@code w3}, {@code w2} in the same order.
+     *
+     * @param prefix what comes before, with {@code {}} for the expert's number
+     * @return this
+     */
+    public Layout numberedExperts(String prefix) {
+        return perExpert(prefix + "w1.weight", Storage.OUT_IN, WeightPart.GATE)
+                .perExpert(prefix + "w3.weight", Storage.OUT_IN, WeightPart.UP)
+                .perExpert(prefix + "w2.weight", Storage.OUT_IN, WeightPart.DOWN);
+    }
+
+    /**
+     * The shared expert, if the layer has one, gated or not, named as {@link #experts}; one that is not gated has no
+     * {@code gate_proj}. Biases are beside the weights.
+     *
+     * @param prefix what comes before
+     * @return this
+     */
+    public Layout shared(String prefix) {
+        SharedExpert shared = config.shared();
+        if (shared == null) {
+            return this;
+        }
+        boolean gated = shared.shape().gated();
+        if (gated) {
+            sharedProjection(prefix + "gate_proj", WeightPart.GATE, WeightPart.GATE_BIAS);
+        }
+        sharedProjection(
+                prefix + "up_proj",
+                gated ? WeightPart.UP : WeightPart.GATE,
+                gated ? WeightPart.UP_BIAS : WeightPart.GATE_BIAS);
+        return sharedProjection(prefix + "down_proj", WeightPart.DOWN, WeightPart.DOWN_BIAS);
+    }
+
+    private Layout sharedProjection(String name, WeightPart weight, WeightPart bias) {
+        shared(name + ".weight", Storage.OUT_IN, weight);
+        boolean biased = Parameter.shape(config, Group.SHARED).has(bias);
+        return biased ? shared(name + ".bias", Storage.OUT_IN, bias) : this;
+    }
+
+    /**
+     * The table of a router that looks experts up by token id.
+     *
+     * @param name name of the tensor [vocabulary, k]
+     * @return this
+     * @throws IllegalArgumentException if the layer's router has no table
+     */
+    public Layout hashTable(String name) {
+        if (config.router() instanceof ScoreRouter router && router.selection() instanceof HashSelection hash) {
+            int[] table = hash.table();
+            long vocabulary = table.length / config.topK();
+            bindings.add(new TensorBinding(name, List.of(vocabulary, (long) config.topK()), List.of(), table));
+            return this;
+        }
+        throw new IllegalArgumentException("router: expected one with a hash table, found none");
+    }
+
     private Layout add(String name, List<Long> shape, List<Piece> pieces) {
-        bindings.add(new TensorBinding(name, shape, pieces));
+        bindings.add(new TensorBinding(name, shape, pieces, null));
         return this;
     }
 

@@ -79,6 +79,10 @@ public record Parameter(Group group, @Nullable WeightPart part, int expert) {
     }
 
     private ExpertShape shape(MoeConfig config) {
+        return shape(config, group);
+    }
+
+    static ExpertShape shape(MoeConfig config, Group group) {
         return group == Group.SHARED
                 ? Objects.requireNonNull(config.shared(), "shared").shape()
                 : config.experts();

@@ -1,6 +1,9 @@
 package dev.dropless.moe.family;
 
 import dev.dropless.blocksparse.Activation;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -11,6 +14,7 @@ import org.jspecify.annotations.Nullable;
 public final class Settings {
 
     private final String source;
+    private final String path;
     private final Map<String, ? extends @Nullable Object> values;
 
     /**
@@ -20,8 +24,22 @@ public final class Settings {
      * @param values keys and values: String, Number, Boolean, null, or nested Map and List
      */
     public Settings(String source, Map<String, ? extends @Nullable Object> values) {
+        this(source, "", values);
+    }
+
+    private Settings(String source, String path, Map<String, ? extends @Nullable Object> values) {
         this.source = source;
+        this.path = path;
         this.values = values;
+    }
+
+    /**
+     * Returns the keys and their values.
+     *
+     * @return a read-only view
+     */
+    public Map<String, ? extends @Nullable Object> values() {
+        return Collections.unmodifiableMap(values);
     }
 
     /**
@@ -35,17 +53,120 @@ public final class Settings {
     }
 
     /**
-     * Reads a positive size.
+     * Returns the settings of the language model inside a model of several parts.
+     *
+     * @return the object under {@code text_config}, or this if there is none
+     */
+    public Settings ofText() {
+        return values.get("text_config") instanceof Map<?, ?> ? section("text_config") : this;
+    }
+
+    /**
+     * Reads a nested object.
+     *
+     * @param key the key
+     * @return its settings; messages name its keys as {@code key.inner}
+     */
+    public Settings section(String key) {
+        if (values.get(key) instanceof Map<?, ?> inner) {
+            Map<String, @Nullable Object> named = new LinkedHashMap<>();
+            inner.forEach((name, value) -> named.put(String.valueOf(name), value));
+            return new Settings(source, path + key + ".", named);
+        }
+        throw mismatch(key, "an object", values.get(key));
+    }
+
+    /**
+     * The same settings with a value for a key that is missing, for a family that has only one.
+     *
+     * @param key the key
+     * @param missing its value where it is missing
+     * @return these settings, or new ones
+     */
+    public Settings orElse(String key, Object missing) {
+        if (has(key)) {
+            return this;
+        }
+        Map<String, @Nullable Object> more = new LinkedHashMap<>(values);
+        more.put(key, missing);
+        return new Settings(source, path, more);
+    }
+
+    /**
+     * Reads a list of texts that may be missing.
+     *
+     * @param key the key
+     * @return the texts; empty where the key is missing
+     */
+    public List<String> texts(String key) {
+        Object value = values.get(key);
+        if (value == null) {
+            return List.of();
+        }
+        if (value instanceof List<?> list && list.stream().allMatch(String.class::isInstance)) {
+            return list.stream().map(String.class::cast).toList();
+        }
+        throw mismatch(key, "a list of texts", value);
+    }
+
+    /**
+     * Refuses every value but one, because the family's layer computes only that one.
+     *
+     * @param key the key; it may be missing
+     * @param expected its only value
+     * @throws IllegalArgumentException if it has another
+     */
+    public void only(String key, Object expected) {
+        Object found = values.get(key);
+        boolean equal = found instanceof Number number && expected instanceof Number other
+                ? number.doubleValue() == other.doubleValue()
+                : expected.equals(found);
+        if (found != null && !equal) {
+            throw mismatch(key, quoted(expected), found);
+        }
+    }
+
+    /**
+     * Reads the number of experts of a token.
+     *
+     * @param key the key
+     * @param numExperts how many there are to choose from
+     * @return 1 to {@code numExperts}
+     */
+    public int topK(String key, int numExperts) {
+        int topK = size(key);
+        if (topK > numExperts) {
+            throw mismatch(key, "at most the %d experts there are".formatted(numExperts), topK);
+        }
+        return topK;
+    }
+
+    /**
+     * Reads a number that is 0 or more, and 0 where it is missing.
+     *
+     * @param key the key
+     * @return 0 or more
+     */
+    public int count(String key) {
+        Object value = values.get(key);
+        return value == null || (value instanceof Number number && number.doubleValue() == 0) ? 0 : size(key);
+    }
+
+    /**
+     * Reads a positive size. A list with one value per layer will do if they are all equal.
      *
      * @param key the key
      * @return 1 or more
      */
     public int size(String key) {
         Object value = values.get(key);
+        if (value instanceof List<?> perLayer && perLayer.stream().distinct().count() == 1) {
+            value = perLayer.getFirst();
+        }
         if (value instanceof Number number && number.doubleValue() == number.intValue() && number.intValue() >= 1) {
             return number.intValue();
         }
-        throw mismatch(key, "a whole number from 1 to 2147483647", value);
+        throw mismatch(key, "a whole number from 1 to 2147483647", values.get(key));
     }
 
     /**
@@ -146,6 +267,17 @@ public final class Settings {
     }
 
     /**
+     * Reads the name of an activation function that may be missing.
+     *
+     * @param key the key
+     * @param missing the function where it is missing
+     * @return the function without limits
+     */
+    public Activation activation(String key, Activation.Function missing) {
+        return has(key) ? activation(key) : Activation.of(missing);
+    }
+
+    /**
      * Makes the error for a value this family cannot be computed with.
      *
      * @param key the key
@@ -155,10 +287,10 @@ public final class Settings {
      */
     public IllegalArgumentException mismatch(String key, String expected, @Nullable Object found) {
         return new IllegalArgumentException("%s: %s: expected %s, found %s"
-                .formatted(
-                        source,
-                        key,
-                        expected,
-                        found == null ? "nothing" : found instanceof String text ? "\"" + text + "\"" : found));
+                .formatted(source, path + key, expected, found == null ? "nothing" : quoted(found)));
+    }
+
+    private static String quoted(Object value) {
+        return value instanceof String text ? "\"" + text + "\"" : String.valueOf(value);
     }
 }

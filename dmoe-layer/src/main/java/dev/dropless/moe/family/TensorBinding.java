@@ -1,20 +1,33 @@
 package dev.dropless.moe.family;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Which parameters a tensor of a checkpoint holds, and where in it.
  *
  * @param name name of the tensor, without the prefix of the layer
  * @param shape its sizes, outermost first
- * @param pieces what it holds; together they cover it
+ * @param pieces what it holds; together they cover it; empty for a table
+ * @param table the whole numbers it holds, if it is no parameter but one of {@link Tables}, else null
  */
-public record TensorBinding(String name, List<Long> shape, List<Piece> pieces) {
+@SuppressWarnings("ArrayRecordComponent") // a table belongs to its router and is never compared
+public record TensorBinding(String name, List<Long> shape, List<Piece> pieces, int @Nullable [] table) {
 
     /** Copies the lists. */
     public TensorBinding {
         shape = List.copyOf(shape);
         pieces = List.copyOf(pieces);
+    }
+
+    /**
+     * Tells whether the tensor has a gradient.
+     *
+     * @return false for what acts on the selection alone
+     */
+    public boolean hasGradient() {
+        return table == null
+                && pieces.stream().noneMatch(piece -> piece.parameter().group() == Parameter.Group.SELECTION_BIAS);
     }
 
     /**

@@ -46,14 +46,13 @@ final class OneDnn {
         stream = make("dnnl_stream_create", engine, IN_ORDER);
         execute = library.function(
                 "dnnl_primitive_execute", FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_INT, ADDRESS));
-        MemorySegment version = (MemorySegment)
-                NativeLibraries.call(library.function("dnnl_version", FunctionDescriptor.of(ADDRESS)));
-        int isa = (int) NativeLibraries.call(
-                library.function("dnnl_get_effective_cpu_isa", FunctionDescriptor.of(JAVA_INT)));
+        MemorySegment version =
+                (MemorySegment) NativeLibraries.call(library.function("dnnl_version", FunctionDescriptor.of(ADDRESS)));
+        int isa = (int)
+                NativeLibraries.call(library.function("dnnl_get_effective_cpu_isa", FunctionDescriptor.of(JAVA_INT)));
         MemorySegment numbers = version.reinterpret(12);
         description = "oneDNN %d.%d.%d, instruction set 0x%x, %d threads"
-                .formatted(
-                        numbers.get(JAVA_INT, 0), numbers.get(JAVA_INT, 4), numbers.get(JAVA_INT, 8), isa, threads);
+                .formatted(numbers.get(JAVA_INT, 0), numbers.get(JAVA_INT, 4), numbers.get(JAVA_INT, 8), isa, threads);
     }
 
     String description() {
@@ -65,12 +64,11 @@ final class OneDnn {
         MethodHandle handle = functions.computeIfAbsent(name, key -> {
             MemoryLayout[] layouts = new MemoryLayout[values.length];
             for (int i = 0; i < values.length; i++) {
-                layouts[i] =
-                        switch (values[i]) {
-                            case Integer _ -> JAVA_INT;
-                            case Long _ -> JAVA_LONG;
-                            default -> ADDRESS;
-                        };
+                layouts[i] = switch (values[i]) {
+                    case Integer _ -> JAVA_INT;
+                    case Long _ -> JAVA_LONG;
+                    default -> ADDRESS;
+                };
             }
             return library.function(key, FunctionDescriptor.of(JAVA_INT, layouts));
         });

@@ -41,9 +41,22 @@ final class OpenBlas implements GemmArm.Gemm {
         sgemm = library.function(
                 "cblas_sgemm",
                 FunctionDescriptor.ofVoid(
-                        JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_FLOAT, ADDRESS, JAVA_INT,
-                        ADDRESS, JAVA_INT, JAVA_FLOAT, ADDRESS, JAVA_INT));
-        NativeLibraries.call(library.function("openblas_set_num_threads", FunctionDescriptor.ofVoid(JAVA_INT)), threads);
+                        JAVA_INT,
+                        JAVA_INT,
+                        JAVA_INT,
+                        JAVA_INT,
+                        JAVA_INT,
+                        JAVA_INT,
+                        JAVA_FLOAT,
+                        ADDRESS,
+                        JAVA_INT,
+                        ADDRESS,
+                        JAVA_INT,
+                        JAVA_FLOAT,
+                        ADDRESS,
+                        JAVA_INT));
+        NativeLibraries.call(
+                library.function("openblas_set_num_threads", FunctionDescriptor.ofVoid(JAVA_INT)), threads);
         description = "OpenBLAS 0.3.31, core %s, %d threads"
                 .formatted(
                         NativeLibraries.text(NativeLibraries.call(

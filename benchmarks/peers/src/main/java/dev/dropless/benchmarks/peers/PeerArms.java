@@ -66,8 +66,7 @@ public final class PeerArms implements ArmProvider {
         return switch (arm) {
             case ONNX -> new OnnxMoe(task);
             case ONEDNN, ONEDNN_PADDED -> new ExpertLoop(task, new OneDnnProducts(task), arm.equals(ONEDNN_PADDED));
-            default ->
-                new ExpertLoop(task, openBlas(arm, task.threads()).products(task), arm.equals(OPENBLAS_PADDED));
+            default -> new ExpertLoop(task, openBlas(arm, task.threads()).products(task), arm.equals(OPENBLAS_PADDED));
         };
     }
 
