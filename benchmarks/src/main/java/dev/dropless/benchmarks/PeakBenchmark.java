@@ -33,9 +33,14 @@ public class PeakBenchmark {
     /** Independent sums: more than latency times units of any current core. */
     private static final int CHAINS = 12;
 
-    private static final int READ_LONGS = 24 << 20;
+    /** 320 MB: more than caches hold. */
+    private static final int LONGS = 40 << 20;
 
-    private final long[] memory = new long[READ_LONGS];
+    /** 8 MB: short against the time slices of a busy machine, so that most samples are whole. */
+    private static final int PART = 1 << 20;
+
+    private final long[] memory = new long[LONGS];
+    private int next;
 
     /** For JMH. */
     public PeakBenchmark() {
@@ -69,11 +74,11 @@ public class PeakBenchmark {
      * @return bytes
      */
     public static double readBytes() {
-        return (double) READ_LONGS * Long.BYTES;
+        return (double) PART * Long.BYTES;
     }
 
     /**
-     * Adds up a large array.
+     * Adds up the next part of a large array.
      *
      * @return the sum
      */
@@ -83,12 +88,14 @@ public class PeakBenchmark {
         long b = 0;
         long c = 0;
         long d = 0;
-        for (int i = 0; i < READ_LONGS; i += 4) {
+        int end = next + PART;
+        for (int i = next; i < end; i += 4) {
             a += memory[i];
             b += memory[i + 1];
             c += memory[i + 2];
             d += memory[i + 3];
         }
+        next = end == memory.length ? 0 : end;
         return a + b + c + d;
     }
 

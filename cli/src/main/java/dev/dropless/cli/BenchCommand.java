@@ -28,6 +28,10 @@ final class BenchCommand implements Callable<Integer> {
     private static final String HOME = "dropless.home";
 
     private static final String PROGRESS_LINE = "@progress ";
+
+    /** What every JVM with the Vector API prints on standard output, and nothing silences. */
+    private static final String JVM_NOTICE = "WARNING: Using incubator modules";
+
     private static final String MAIN = "dev.dropless.benchmarks.suite.SuiteRunner";
 
     /** What can be measured. */
@@ -237,6 +241,9 @@ final class BenchCommand implements Callable<Integer> {
         Progress progress = null;
         try (BufferedReader lines = process.inputReader(StandardCharsets.UTF_8)) {
             for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+                if (line.startsWith(JVM_NOTICE)) {
+                    continue;
+                }
                 if (!line.startsWith(PROGRESS_LINE)) {
                     out.println(line);
                     continue;
