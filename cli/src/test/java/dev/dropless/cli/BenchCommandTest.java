@@ -26,7 +26,13 @@ class BenchCommandTest {
     @Test
     void filesMustHaveAFolder() {
         Path nowhere = folder.resolve("none/rows.json");
-        assertRefused("--json: expected a file in an existing folder, found " + nowhere, "bench", "--suite", "layer", "--json", nowhere);
+        assertRefused(
+                "--json: expected a file in an existing folder, found " + nowhere,
+                "bench",
+                "--suite",
+                "layer",
+                "--json",
+                nowhere);
         assertRefused("--html: expected a file", "bench", "--suite", "layer", "--html", folder);
     }
 

@@ -13,6 +13,7 @@ import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 
 /** Native libraries that lie in jars: unpacked into a folder of their own, loaded for the life of the process. */
 final class NativeLibraries {
@@ -30,7 +31,7 @@ final class NativeLibraries {
     NativeLibraries(String folder, List<String> files) {
         try {
             Path target = Files.createTempDirectory("dropless-peer");
-            SymbolLookup found = name -> java.util.Optional.empty();
+            SymbolLookup found = name -> Optional.empty();
             for (String file : files) {
                 try (InputStream in = NativeLibraries.class.getResourceAsStream("/" + folder + "/" + file)) {
                     if (in == null) {
@@ -68,14 +69,29 @@ final class NativeLibraries {
         }
     }
 
-    /** Calls; a checked exception of a foreign function does not exist. */
+    /** Calls with boxed arguments. */
     static Object call(MethodHandle handle, Object... arguments) {
+        return unchecked(() -> handle.invokeWithArguments(arguments));
+    }
+
+    /**
+     * A call through a method handle, which declares {@code Throwable} although downcalls throw no checked exception.
+     *
+     * @param <T> result type
+     */
+    @FunctionalInterface
+    interface Call<T> {
+        T call() throws Throwable;
+    }
+
+    /** Makes the call; unchecked exceptions pass through. The one place that has to say so. */
+    static <T> T unchecked(Call<T> call) {
         try {
-            return handle.invokeWithArguments(arguments);
+            return call.call();
         } catch (RuntimeException | Error e) {
             throw e;
-        } catch (Throwable e) { // invokeWithArguments declares it
-            throw new IllegalStateException(e);
+        } catch (Throwable e) {
+            throw new IllegalStateException("a downcall threw a checked exception", e);
         }
     }
 

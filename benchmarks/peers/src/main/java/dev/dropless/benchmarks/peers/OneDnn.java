@@ -184,15 +184,9 @@ final class OneDnn {
     }
 
     private void run(MemorySegment primitive) {
-        try {
-            int status = (int) execute.invokeExact(primitive, stream, 3, arguments);
-            if (status != 0) {
-                throw new IllegalStateException("dnnl_primitive_execute: status " + status);
-            }
-        } catch (RuntimeException | Error e) {
-            throw e;
-        } catch (Throwable e) { // invokeExact declares it
-            throw new IllegalStateException(e);
+        int status = NativeLibraries.unchecked(() -> (int) execute.invokeExact(primitive, stream, 3, arguments));
+        if (status != 0) {
+            throw new IllegalStateException("dnnl_primitive_execute: status " + status);
         }
         call("dnnl_stream_wait", stream);
     }

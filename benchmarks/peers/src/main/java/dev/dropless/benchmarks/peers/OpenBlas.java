@@ -66,7 +66,10 @@ final class OpenBlas implements GemmArm.Gemm {
 
     @Override
     public void multiply(Matrix a, Matrix b, Matrix c) {
-        try {
+        MemorySegment left = address(a);
+        MemorySegment right = address(b);
+        MemorySegment result = address(c);
+        NativeLibraries.unchecked(() -> {
             sgemm.invokeExact(
                     ROW_MAJOR,
                     NO_TRANS,
@@ -75,18 +78,15 @@ final class OpenBlas implements GemmArm.Gemm {
                     (int) b.columns(),
                     (int) a.columns(),
                     1f,
-                    address(a),
+                    left,
                     (int) a.rowStride(),
-                    address(b),
+                    right,
                     (int) b.rowStride(),
                     0f,
-                    address(c),
+                    result,
                     (int) c.rowStride());
-        } catch (RuntimeException | Error e) {
-            throw e;
-        } catch (Throwable e) { // invokeExact declares it
-            throw new IllegalStateException(e);
-        }
+            return c;
+        });
     }
 
     private static MemorySegment address(Matrix matrix) {
