@@ -28,6 +28,9 @@ public final class Notes {
     /** Operations of a run, padding included. */
     public static final String COMPUTED_FLOPS = "computed_flops";
 
+    /** Median processor time of a run, where one thread computes. */
+    public static final String CPU_SECONDS = "cpu_s";
+
     /** Why setting up failed. */
     public static final String FAILURE = "failure";
 
@@ -45,6 +48,19 @@ public final class Notes {
         Properties notes = new Properties();
         notes.setProperty(FAILURE, String.valueOf(cause.getMessage() == null ? cause : cause.getMessage()));
         write(arm, notes);
+    }
+
+    static void addCpuSeconds(String arm, double seconds) {
+        String folder = System.getProperty(FOLDER);
+        if (folder != null) {
+            try {
+                Properties notes = read(Path.of(folder), arm);
+                notes.setProperty(CPU_SECONDS, Double.toString(seconds));
+                write(arm, notes);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
     }
 
     private static void write(String arm, Properties notes) {

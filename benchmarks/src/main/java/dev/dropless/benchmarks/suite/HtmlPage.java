@@ -25,7 +25,7 @@ final class HtmlPage {
             <h1>%s</h1>
             <p>%s<br>Measured in the same run: %.0f GFLOP/s single-precision peak, %.1f GB/s read.</p>
             <p class="note">Median and fastest sample of JMH. Useful GFLOP/s count no padding; done GFLOP/s count what was
-            computed. GB/s: bytes that any algorithm must move. "dropless is": how many times as fast as this arm. Every
+            computed. CPU ms: median processor time of the one thread that computes. GB/s: bytes that any algorithm must move. "dropless is": how many times as fast as this arm. Every
             arm's result was compared with double precision before it was timed; "error" is the largest one found,
             relative to the largest magnitude.</p>
             """;

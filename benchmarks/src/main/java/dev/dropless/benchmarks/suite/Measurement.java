@@ -94,6 +94,7 @@ final class Measurement implements AutoCloseable {
                 arm,
                 samples.getPercentile(50),
                 samples.getMin(),
+                Double.parseDouble(found.getProperty(Notes.CPU_SECONDS, "0")),
                 samples.getN(),
                 Double.parseDouble(found.getProperty(Notes.COMPUTED_FLOPS)),
                 found.getProperty(Notes.DESCRIPTION),

@@ -119,6 +119,7 @@ public record Report(String title, String machine, Row.Peak peak, List<Row> rows
             "of f32 peak",
             "done GFLOP/s",
             "GB/s",
+            "CPU ms",
             "dropless is",
             "error");
 
@@ -134,6 +135,7 @@ public record Report(String title, String machine, Row.Peak peak, List<Row> rows
                 flops == 0 ? "-" : format("%.0f %%", 100 * row.usefulGflops() / peak.gflops()),
                 flops == 0 ? "-" : format("%.1f", row.computedGflops()),
                 format("%.1f", row.bytesPerSecond() / 1e9),
+                row.cpuSeconds() == 0 ? "-" : format("%.4g", row.cpuSeconds() * 1e3),
                 own == null ? "-" : format("%.2fx", row.medianSeconds() / own.medianSeconds()),
                 format("%.1e", row.maxRelativeError()));
     }

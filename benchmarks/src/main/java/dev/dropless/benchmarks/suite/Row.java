@@ -3,6 +3,7 @@ package dev.dropless.benchmarks.suite;
 import dev.dropless.benchmarks.Task;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.ToDoubleFunction;
 
 /**
  * What one arm took for one task.
@@ -11,6 +12,7 @@ import java.util.Map;
  * @param arm who computed
  * @param medianSeconds median of the samples
  * @param minSeconds fastest sample
+ * @param cpuSeconds median processor time, or 0 where several threads compute
  * @param samples how many runs were timed
  * @param computedFlops operations done, padding included
  * @param description what computed
@@ -21,6 +23,7 @@ public record Row(
         String arm,
         double medianSeconds,
         double minSeconds,
+        double cpuSeconds,
         long samples,
         double computedFlops,
         String description,
@@ -88,16 +91,26 @@ public record Row(
         values.put("read_bandwidth_fraction", bytesPerSecond() / 1e9 / peak.readGigabytes());
         values.put("f32_peak_gflops", peak.gflops());
         values.put("read_bandwidth_bytes_per_s", peak.readGigabytes() * 1e9);
+        if (cpuSeconds > 0) {
+            values.put("cpu_median_s", cpuSeconds);
+        }
         values.put("samples", samples);
         values.put("max_relative_error", maxRelativeError);
         values.put("description", description);
-        Map<String, Object> speedup = new LinkedHashMap<>();
+        values.put("speedup_over", ratios(others, Row::medianSeconds));
+        if (cpuSeconds > 0) {
+            values.put("cpu_speedup_over", ratios(others, Row::cpuSeconds));
+        }
+        return values;
+    }
+
+    private Map<String, Object> ratios(Map<String, Row> others, ToDoubleFunction<Row> time) {
+        Map<String, Object> ratios = new LinkedHashMap<>();
         others.forEach((name, other) -> {
             if (!name.equals(arm)) {
-                speedup.put(name, other.medianSeconds / medianSeconds);
+                ratios.put(name, time.applyAsDouble(other) / time.applyAsDouble(this));
             }
         });
-        values.put("speedup_over", speedup);
-        return values;
+        return ratios;
     }
 }

@@ -71,7 +71,7 @@ class SuiteRunnerTest {
                 .contains(report.rows().getFirst().arm());
         assertThat(new String(report.html(), StandardCharsets.UTF_8))
                 .contains("data:image/png;base64,iVBORw0KGgo")
-                .doesNotContain("http");
+                .doesNotContain("://");
     }
 
     @Test
