@@ -30,9 +30,9 @@ final class BundleCommand implements Callable<Integer> {
         if (compression.isEmpty()) {
             throw new BadInput("--out: expected a name that ends in .tar.xz or .tar.gz, found " + out);
         }
-        Path root = Path.of(System.getProperty("dropless.root", ""));
+        Path root = Path.of(System.getProperty("dropless.home", ""));
         if (root.toString().isEmpty() || !Files.isRegularFile(root.resolve("pom.xml"))) {
-            throw new BadInput("bundle: expected to run from a checkout through ./dropless, found no dropless.root");
+            throw new BadInput("bundle: expected to run from a checkout through ./dropless, found no dropless.home");
         }
         long bytes = new GpuBundle(root).write(out.toAbsolutePath(), compression);
         PrintWriter printer = spec.commandLine().getOut();

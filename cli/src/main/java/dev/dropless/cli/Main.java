@@ -26,6 +26,7 @@ import picocli.CommandLine.Spec;
             TopologyCommand.class,
             RunCommand.class,
             CompareCommand.class,
+            BenchCommand.class,
             FamiliesCommand.class,
             RoutingCommand.class,
             BundleCommand.class,
