@@ -77,12 +77,13 @@ final class CompareCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        if (tokens < 1 || runs < 1) {
-            throw new BadInput("--tokens, --runs: expected at least 1, found %d and %d".formatted(tokens, runs));
+        if (runs < 1) {
+            throw new BadInput("--runs: expected at least 1, found " + runs);
         }
-        int[] ids = routing.assign(tokens, experts, topK, seed);
         LayerShape shape = new LayerShape(hiddenSize, ffnHiddenSize, experts, topK);
-        int elements = Math.multiplyExact(tokens, hiddenSize);
+        shape.check(tokens);
+        int[] ids = routing.assign(tokens, experts, topK, seed);
+        int elements = tokens * hiddenSize;
         try (Kernels kernels = compute.open();
                 Workbench bench = new Workbench(
                         kernels,

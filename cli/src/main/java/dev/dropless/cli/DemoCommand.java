@@ -9,6 +9,7 @@ import dev.dropless.cli.demo.DemoResults;
 import dev.dropless.cli.demo.DemoRun;
 import dev.dropless.cli.demo.DemoTables;
 import dev.dropless.cli.machine.Machine;
+import dev.dropless.cli.workload.Words;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
@@ -57,10 +58,10 @@ final class DemoCommand implements Callable<Integer> {
     @Option(names = "--tokens", defaultValue = "4096", description = "tokens of the text; default ${DEFAULT-VALUE}")
     private int tokens;
 
-    @Option(names = "--hidden", defaultValue = "128", description = "H; default ${DEFAULT-VALUE}")
+    @Option(names = "--hidden", defaultValue = "256", description = "H; default ${DEFAULT-VALUE}")
     private int hiddenSize;
 
-    @Option(names = "--ffn", defaultValue = "64", description = "F; default ${DEFAULT-VALUE}")
+    @Option(names = "--ffn", defaultValue = "128", description = "F; default ${DEFAULT-VALUE}")
     private int ffnHiddenSize;
 
     @Option(names = "--experts", defaultValue = "64", description = "E; default ${DEFAULT-VALUE}")
@@ -83,9 +84,11 @@ final class DemoCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (runs < 1 || tokens < 1) {
-            throw new BadInput("--runs, --tokens: expected at least 1, found %d and %d".formatted(runs, tokens));
+        if (runs < 1) {
+            throw new BadInput("--runs: expected at least 1, found " + runs);
         }
+        LayerShape shape = new LayerShape(hiddenSize, ffnHiddenSize, experts, topK);
+        shape.check(tokens);
         if (Files.exists(out) && !Files.isDirectory(out)) {
             throw new BadInput("--out: expected a folder, found the file " + out);
         }
@@ -93,18 +96,21 @@ final class DemoCommand implements Callable<Integer> {
                 text != null ? text : testData("text/moby-dick-chapters-1-16.txt"),
                 layerCase != null ? layerCase : testData("oracle/olmoe/random.safetensors"),
                 tokens,
-                new LayerShape(hiddenSize, ffnHiddenSize, experts, topK),
+                shape,
                 List.of(1.0, 1.25, 1.5, 2.0),
                 runs,
                 seed);
         DemoResults results;
         try (Kernels kernels = compute.open();
                 Progress progress = Progress.of("demo", 5 + 6L * (runs + 1))) {
-            results = new DemoRun(options, kernels, what -> {
-                        progress.describe(what);
-                        progress.step();
-                    })
-                    .run();
+            DemoRun run = new DemoRun(options, kernels, what -> {
+                progress.describe(what);
+                progress.step();
+            });
+            Words words = run.readText();
+            // Before the work, which would be lost if the folder cannot be created.
+            OutputFiles.createFolder(out);
+            results = run.run(words);
         }
         PrintWriter printer = spec.commandLine().getOut();
         printer.print(new DemoTables(results).text());
@@ -130,7 +136,6 @@ final class DemoCommand implements Callable<Integer> {
         String command = "./dropless "
                 + String.join(" ", spec.commandLine().getParseResult().originalArgs());
         String report = DemoReport.html(results, pictures, Machine.current(), command);
-        OutputFiles.createFolder(out);
         for (Map.Entry<String, byte[]> picture : pictures.entrySet()) {
             OutputFiles.write(out.resolve(picture.getKey()), picture.getValue());
         }

@@ -72,7 +72,23 @@ public final class Main implements Callable<Integer> {
         return new CommandLine(new Main())
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .setParameterExceptionHandler(Main::usageError)
-                .setExecutionExceptionHandler(Main::failure);
+                .setExecutionExceptionHandler(Main::failure)
+                .setExecutionStrategy(Main::withinMemory);
+    }
+
+    /** An error that leaves {@code main} would end the JVM with status 1, which says that a comparison failed. */
+    private static int withinMemory(ParseResult parsed) {
+        try {
+            return new CommandLine.RunLast().execute(parsed);
+        } catch (OutOfMemoryError e) {
+            throw new CommandLine.ExecutionException(
+                    parsed.commandSpec().commandLine(),
+                    "memory",
+                    new BadInput(
+                            "memory: expected sizes that fit the heap of %,d MiB, found %s (JAVA_OPTS=-Xmx... sets another heap)"
+                                    .formatted(Runtime.getRuntime().maxMemory() >> 20, e.getMessage()),
+                            e));
+        }
     }
 
     @Override

@@ -1,7 +1,10 @@
 package dev.dropless.cli;
 
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -29,7 +32,8 @@ final class OutputFiles {
             } catch (NoSuchFileException e) {
                 throw new BadInput(target + ": expected an existing folder to write into, found none", e);
             } catch (IOException e) {
-                throw new BadInput("%s: expected a folder that can be written, found %s".formatted(target, e), e);
+                throw new BadInput(
+                        "%s: expected a folder that can be written, found %s".formatted(target, cause(e)), e);
             }
             move(temporary, absolute);
         } finally {
@@ -50,7 +54,20 @@ final class OutputFiles {
         try {
             Files.createDirectories(folder);
         } catch (IOException e) {
-            throw new BadInput("%s: expected a folder that can be created, found %s".formatted(folder, e), e);
+            throw new BadInput("%s: expected a folder that can be created, found %s".formatted(folder, cause(e)), e);
         }
+    }
+
+    /** Why the system refuses, without the name of an exception's class. */
+    private static String cause(IOException e) {
+        if (e instanceof FileSystemException refused && refused.getReason() != null) {
+            return refused.getReason();
+        }
+        return switch (e) {
+            case AccessDeniedException _ -> "no permission";
+            case NoSuchFileException _ -> "a folder above it that takes no files";
+            case FileAlreadyExistsException taken -> "the file " + taken.getFile();
+            default -> String.valueOf(e.getMessage());
+        };
     }
 }

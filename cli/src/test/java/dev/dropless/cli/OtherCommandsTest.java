@@ -235,6 +235,35 @@ class OtherCommandsTest {
     }
 
     @Test
+    void sizesThatNoArrayHoldsAreRefusedBeforeTheWork() {
+        assertBadInput(
+                CommandRunner.run("compare", "--hidden", 2_000_000_000),
+                "--tokens x --hidden: expected a product below 2^31, found 1024 x 2000000000");
+        assertBadInput(
+                CommandRunner.run("demo", "--experts", 2_000_000, "--out", temporary.resolve("demo")),
+                "--tokens x --experts: expected a product below 2^31");
+        assertBadInput(
+                CommandRunner.run("demo", "--hidden", 0, "--out", temporary.resolve("demo")),
+                "--hidden: expected at least 1, found 0");
+    }
+
+    @Test
+    void demoRefusesAnOutputBelowAFileBeforeTheWork() throws IOException {
+        Path file = Files.writeString(temporary.resolve("file"), "x");
+
+        assertBadInput(
+                CommandRunner.run("demo", "--out", file.resolve("demo")),
+                "demo: expected a folder that can be created, found Not a directory");
+    }
+
+    @Test
+    void moreThanTheHeapHoldsIsBadInput() {
+        assertBadInput(
+                CommandRunner.run("topology", "--tokens", Integer.MAX_VALUE, "--experts", 1, "--topk", 1),
+                "memory: expected sizes that fit the heap of");
+    }
+
+    @Test
     void demoRefusesABadTextAndLeavesNothing() throws IOException {
         Path text = Files.writeString(temporary.resolve("short.txt"), "Call me Ishmael.");
         Path out = temporary.resolve("demo");

@@ -1,5 +1,6 @@
 package dev.dropless.cli.comparison;
 
+import dev.dropless.cli.BadInput;
 import dev.dropless.moe.MoeConfig;
 import dev.dropless.moe.MoeInitializer;
 import dev.dropless.moe.router.Router;
@@ -14,6 +15,40 @@ import dev.dropless.moe.router.ScoreRouter;
  * @param topK k
  */
 public record LayerShape(int hiddenSize, int ffnHiddenSize, int numExperts, int topK) {
+
+    /**
+     * Checks the sizes of a layer and of a batch, so that a command can refuse them before it computes.
+     *
+     * @param tokens T
+     * @throws BadInput if a size is below 1, k exceeds E, or a matrix that is held as one array has 2^31 elements or more
+     */
+    public void check(int tokens) {
+        atLeastOne("--tokens", tokens);
+        atLeastOne("--hidden", hiddenSize);
+        atLeastOne("--ffn", ffnHiddenSize);
+        atLeastOne("--experts", numExperts);
+        atLeastOne("--topk", topK);
+        if (topK > numExperts) {
+            throw new BadInput("--topk: expected at most the %d experts, found %d".formatted(numExperts, topK));
+        }
+        below2To31("--tokens x --hidden", tokens, hiddenSize);
+        below2To31("--tokens x --experts", tokens, numExperts);
+        below2To31("--tokens x --topk", tokens, topK);
+        below2To31("--experts x --hidden", numExperts, hiddenSize);
+        below2To31("--hidden x --ffn", hiddenSize, ffnHiddenSize);
+    }
+
+    private static void atLeastOne(String option, int value) {
+        if (value < 1) {
+            throw new BadInput("%s: expected at least 1, found %d".formatted(option, value));
+        }
+    }
+
+    private static void below2To31(String options, int first, int second) {
+        if ((long) first * second > Integer.MAX_VALUE) {
+            throw new BadInput("%s: expected a product below 2^31, found %d x %d".formatted(options, first, second));
+        }
+    }
 
     /**
      * The model's own router.

@@ -49,18 +49,30 @@ public final class DemoRun {
     }
 
     /**
-     * Computes everything.
+     * Reads the text, before anything is computed or written.
      *
-     * @return the results
-     * @throws IOException if the text or the case cannot be read
+     * @return its first words
+     * @throws IOException if the text cannot be read
+     * @throws BadInput if it has too few words
      */
-    public DemoResults run() throws IOException {
-        progress.accept("routing the text");
+    public Words readText() throws IOException {
         Words words = Words.of(Files.readString(options.text()), options.tokens());
         if (words.ids().length < DemoOptions.REFERENCE_TOKENS) {
             throw new BadInput("%s: expected at least %d words, found %d"
                     .formatted(options.text(), DemoOptions.REFERENCE_TOKENS, words.ids().length));
         }
+        return words;
+    }
+
+    /**
+     * Computes everything.
+     *
+     * @param words the text
+     * @return the results
+     * @throws IOException if the case cannot be read
+     */
+    public DemoResults run(Words words) throws IOException {
+        progress.accept("routing the text");
         int hiddenSize = options.shape().hiddenSize();
         try (Workbench bench = new Workbench(
                 kernels,
