@@ -1,11 +1,11 @@
 package dev.dropless.kernels.cuda;
 
+import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 
-/** Everything that is open on one context. What a user forgot is closed with the context, and named. */
+/** Everything that is open on one context. What a user forgot is closed with the context, and named. Safe for use by several threads. */
 final class Handles {
 
     /** Something of the driver's that must be given back. */
@@ -18,10 +18,11 @@ final class Handles {
         void close();
     }
 
-    private final Set<Handle> open = ConcurrentHashMap.newKeySet();
+    /** In the order of opening: memory is given back through the stream that it was taken from, which is older. */
+    private final LinkedHashSet<Handle> open = new LinkedHashSet<>();
 
     /** Counts a handle as open. */
-    <H extends Handle> H opened(H handle) {
+    synchronized <H extends Handle> H opened(H handle) {
         open.add(handle);
         return handle;
     }
@@ -31,29 +32,33 @@ final class Handles {
      *
      * @return false if it was closed before, and must not be given back again
      */
-    boolean closed(Handle handle) {
+    synchronized boolean closed(Handle handle) {
         return open.remove(handle);
     }
 
     /** Tells whether a handle is still open. */
-    boolean isOpen(Handle handle) {
+    synchronized boolean isOpen(Handle handle) {
         return open.contains(handle);
     }
 
     /** Returns how many handles are open. */
-    int count() {
+    synchronized int count() {
         return open.size();
     }
 
     /** Returns the number of open handles of each kind, for messages. */
-    String describe() {
+    synchronized String describe() {
         return open.stream()
-                .collect(Collectors.groupingBy(Handle::kind, java.util.TreeMap::new, Collectors.counting()))
+                .collect(Collectors.groupingBy(Handle::kind, TreeMap::new, Collectors.counting()))
                 .toString();
     }
 
-    /** Closes whatever is open. */
+    /** Closes whatever is open, the youngest first. */
     void closeAll() {
-        List.copyOf(open).forEach(Handle::close);
+        newestFirst().forEach(Handle::close);
+    }
+
+    private synchronized List<Handle> newestFirst() {
+        return List.copyOf(open.reversed());
     }
 }
