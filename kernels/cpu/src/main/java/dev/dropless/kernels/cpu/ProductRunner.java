@@ -81,6 +81,7 @@ final class ProductRunner {
     /** One panel, rows in groups of nearly equal height. */
     private void multiply(int rows, int depth, Scratch scratch, float[] results, int tile) {
         int parts = Math.ceilDiv(rows, kernels.maxRows());
+        int share = Math.ceilDiv(TileKernels.PANEL, parts);
         for (int part = 0; part < parts; part++) {
             int from = rows * part / parts;
             int height = rows * (part + 1) / parts - from;
@@ -91,6 +92,8 @@ final class ProductRunner {
                     from * TileKernels.ROW_STRIDE,
                     scratch.panels,
                     scratch.panelOffset,
+                    scratch.panelOffset + scratch.panelStride + part * depth * share,
+                    share,
                     results,
                     tile + from * TileKernels.PANEL);
         }

@@ -24,7 +24,17 @@ final class ScalarKernels implements TileKernels {
     }
 
     @Override
-    public void multiply(int rows, int depth, float[] a, int aOffset, float[] b, int bOffset, float[] c, int cOffset) {
+    public void multiply(
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            float[] b,
+            int bOffset,
+            int ahead,
+            int aheadStep,
+            float[] c,
+            int cOffset) {
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < PANEL; j += LANES) {
                 multiply(depth, a, aOffset + i * ROW_STRIDE, b, bOffset + j, c, cOffset + i * PANEL + j);

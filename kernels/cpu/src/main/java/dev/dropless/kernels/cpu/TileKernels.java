@@ -23,6 +23,9 @@ interface TileKernels {
      */
     int ROW_STRIDE = DEPTH + 16;
 
+    /** Elements of a cache line. */
+    int CACHE_LINE = 16;
+
     /** Independent partial sums of {@link #dot}: element i goes to sum i mod DOT_LANES. */
     int DOT_LANES = 32;
 
@@ -44,10 +47,22 @@ interface TileKernels {
      * @param aOffset element (0, 0) of a
      * @param b panel [depth][PANEL]
      * @param bOffset element (0, 0) of b
+     * @param ahead element of b to begin with when fetching into the cache what will be read after this; may lie outside b
+     * @param aheadStep how many elements further with every term
      * @param c tile [rows][PANEL]
      * @param cOffset element (0, 0) of c
      */
-    void multiply(int rows, int depth, float[] a, int aOffset, float[] b, int bOffset, float[] c, int cOffset);
+    void multiply(
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            float[] b,
+            int bOffset,
+            int ahead,
+            int aheadStep,
+            float[] c,
+            int cOffset);
 
     /** y[i] = fma(alpha, x[i], y[i]). */
     void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset);

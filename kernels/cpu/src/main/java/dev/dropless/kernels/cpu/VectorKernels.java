@@ -37,7 +37,17 @@ final class VectorKernels implements TileKernels {
     }
 
     @Override
-    public void multiply(int rows, int depth, float[] a, int aOffset, float[] b, int bOffset, float[] c, int cOffset) {
+    public void multiply(
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            float[] b,
+            int bOffset,
+            int ahead,
+            int aheadStep,
+            float[] c,
+            int cOffset) {
         for (int j = 0; j < PANEL; j += 2 * LANES) {
             MICRO.multiply(rows, depth, a, aOffset, b, bOffset + j, c, cOffset + j);
         }

@@ -2,15 +2,19 @@ package dev.dropless.kernels.cpu;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.dropless.blocksparse.Activation;
+import dev.dropless.kernels.cpu.x86.Assembler.Width;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 
-/** Every vector kernel against its scalar twin, bit for bit, between guard elements that must not change. */
+/** Every vector kernel and emitted one against its scalar twin, bit for bit, between guard elements that must not change. */
 class TileKernelsTest {
 
     private static final int[] LENGTHS = {0, 1, 13, 16, 31, 32, 33, 63, 64, 65, 207};
@@ -21,22 +25,61 @@ class TileKernelsTest {
     private final Random random = new Random(7);
 
     @Test
-    void multiplyEveryNumberOfRows() {
-        for (int rows = 1; rows <= vector.maxRows(); rows++) {
+    void vectorMultiply() {
+        multiplyEveryNumberOfRows(vector);
+    }
+
+    @Test
+    void emittedMultiply() {
+        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        multiplyEveryNumberOfRows(new EmittedKernels(Width.YMM, scalar));
+        if (EmittedKernels.widest() == Width.ZMM) {
+            multiplyEveryNumberOfRows(new EmittedKernels(Width.ZMM, scalar));
+        }
+    }
+
+    private void multiplyEveryNumberOfRows(TileKernels kernels) {
+        for (int rows = 1; rows <= kernels.maxRows(); rows++) {
             for (int depth : new int[] {0, 1, 13, 31, 33, 207, TileKernels.DEPTH}) {
                 float[] a = normal(3 + rows * TileKernels.ROW_STRIDE);
                 float[] b = normal(5 + depth * TileKernels.PANEL);
                 float[] start = guarded(rows * TileKernels.PANEL);
                 float[] expected = start.clone();
-                float[] actual = start.clone();
                 for (int i = 0; i < rows; i++) {
-                    scalar.multiply(
-                            1, depth, a, 3 + i * TileKernels.ROW_STRIDE, b, 5, expected, 8 + i * TileKernels.PANEL);
+                    int from = 3 + i * TileKernels.ROW_STRIDE;
+                    scalar.multiply(1, depth, a, from, b, 5, 5, 0, expected, 8 + i * TileKernels.PANEL);
                 }
-                vector.multiply(rows, depth, a, 3, b, 5, actual, 8);
-                assertArrayEquals(expected, actual, rows + " rows, depth " + depth);
+                for (int aheadStep : new int[] {0, 3, TileKernels.CACHE_LINE, TileKernels.PANEL}) {
+                    float[] actual = start.clone();
+                    kernels.multiply(rows, depth, a, 3, b, 5, b.length - 9, aheadStep, actual, 8);
+                    assertArrayEquals(
+                            expected, actual, kernels.description() + ", rows and depth: " + rows + " " + depth);
+                }
             }
         }
+    }
+
+    /** Machine code would read and write outside its arrays. */
+    @Test
+    void emittedChecksBounds() {
+        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        TileKernels emitted = new EmittedKernels(Width.YMM, scalar);
+        float[] a = new float[TileKernels.ROW_STRIDE + 10];
+        float[] b = new float[10 * TileKernels.PANEL];
+        float[] c = new float[2 * TileKernels.PANEL];
+        emitted.multiply(2, 10, a, 0, b, 0, 0, 0, c, 0);
+        assertOutside(() -> emitted.multiply(0, 10, a, 0, b, 0, 0, 0, c, 0));
+        assertOutside(() -> emitted.multiply(emitted.maxRows() + 1, 10, a, 0, b, 0, 0, 0, c, 0));
+        assertOutside(() -> emitted.multiply(2, 11, a, 0, b, 0, 0, 0, c, 0));
+        assertOutside(() -> emitted.multiply(2, -1, a, 0, b, 0, 0, 0, c, 0));
+        assertOutside(() -> emitted.multiply(2, 10, a, 1, b, 0, 0, 0, c, 0));
+        assertOutside(() -> emitted.multiply(2, 10, a, -1, b, 0, 0, 0, c, 0));
+        assertOutside(() -> emitted.multiply(2, 10, a, 0, b, 1, 0, 0, c, 0));
+        assertOutside(() -> emitted.multiply(2, 10, a, 0, b, 0, 0, 0, c, 1));
+    }
+
+    private static void assertOutside(Executable call) {
+        assertThrows(IndexOutOfBoundsException.class, call);
     }
 
     /** The scalar kernel is itself judged by double sums. */
@@ -48,7 +91,7 @@ class TileKernelsTest {
         float[] b = normal(depth * TileKernels.PANEL);
         float[] c = normal(rows * TileKernels.PANEL);
         float[] start = c.clone();
-        scalar.multiply(rows, depth, a, 0, b, 0, c, 0);
+        scalar.multiply(rows, depth, a, 0, b, 0, 0, 0, c, 0);
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < TileKernels.PANEL; j++) {
                 double sum = start[i * TileKernels.PANEL + j];

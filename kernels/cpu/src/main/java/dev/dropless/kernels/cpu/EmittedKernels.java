@@ -1,0 +1,198 @@
+package dev.dropless.kernels.cpu;
+
+import dev.dropless.kernels.cpu.x86.Assembler.Width;
+import dev.dropless.kernels.cpu.x86.CpuFeatures;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The tier of emitted machine code: products by {@link EmittedCode}, called on the arrays themselves; everything else by the Vector API where it can be used,
+ * else by plain Java.
+ */
+final class EmittedKernels implements TileKernels {
+
+    /**
+     * A critical call gets the addresses of arrays, and no garbage collection starts while it lasts: with at most maxRows x DEPTH x PANEL
+     * multiply-adds that is microseconds.
+     */
+    private static final MethodHandle CALL =
+            Linker.nativeLinker().downcallHandle(EmittedCode.SIGNATURE, Linker.Option.critical(true));
+
+    /** What the processor and the system allow: asked once, since the answer takes emitted code itself. */
+    private static final class Host {
+        static final @Nullable CpuFeatures FEATURES;
+        static final @Nullable String REFUSAL;
+
+        static {
+            CpuFeatures features = null;
+            String refusal = null;
+            try {
+                features = CpuFeatures.detect();
+            } catch (UnsupportedOperationException e) {
+                refusal = e.getMessage();
+            }
+            FEATURES = features;
+            REFUSAL = refusal;
+        }
+
+        private Host() {}
+    }
+
+    /** Emitted on first use, once: code is never unloaded. */
+    private static final class Avx512 {
+        static final EmittedCode CODE = new EmittedCode(Width.ZMM);
+
+        private Avx512() {}
+    }
+
+    private static final class Avx2 {
+        static final EmittedCode CODE = new EmittedCode(Width.YMM);
+
+        private Avx2() {}
+    }
+
+    private final Width width;
+    private final EmittedCode code;
+    private final int maxRows;
+    private final TileKernels others;
+
+    /**
+     * Emits the kernels, if that was not done before.
+     *
+     * @param width vector length; the processor has it
+     * @param others kernels for everything but products
+     */
+    EmittedKernels(Width width, TileKernels others) {
+        this.width = width;
+        this.code = width == Width.ZMM ? Avx512.CODE : Avx2.CODE;
+        this.maxRows = code.maxRows();
+        this.others = others;
+    }
+
+    /** Why emitted code cannot run here, or null. The reasons are in the order in which a user would have to remove them. */
+    static @Nullable String disqualifier() {
+        String system = System.getProperty("os.name") + " on " + System.getProperty("os.arch");
+        if (!system.equals("Linux on amd64")) {
+            return "it needs Linux on amd64, this is " + system;
+        }
+        Module self = EmittedKernels.class.getModule();
+        if (!self.isNativeAccessEnabled()) {
+            return "native access is not enabled; start Java with --enable-native-access="
+                    + (self.isNamed() ? self.getName() : "ALL-UNNAMED");
+        }
+        CpuFeatures features = Host.FEATURES;
+        if (features == null) {
+            return Host.REFUSAL;
+        }
+        return features.avx2Fma() ? null : "the processor (%s) lacks AVX2 or FMA".formatted(features.brand());
+    }
+
+    /** The widest vectors of this processor; only after {@link #disqualifier} found nothing. */
+    static Width widest() {
+        return Host.FEATURES != null && Host.FEATURES.avx512() ? Width.ZMM : Width.YMM;
+    }
+
+    @Override
+    public CpuTier tier() {
+        return CpuTier.EMITTED;
+    }
+
+    @Override
+    public String description() {
+        return "emitted %s, %s".formatted(width == Width.ZMM ? "AVX-512" : "AVX2", others.description());
+    }
+
+    @Override
+    public int maxRows() {
+        return maxRows;
+    }
+
+    @Override
+    public void multiply(
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            float[] b,
+            int bOffset,
+            int ahead,
+            int aheadStep,
+            float[] c,
+            int cOffset) {
+        if (depth == 0) {
+            return;
+        }
+        checkBounds(rows, depth, a.length, aOffset, b.length, bOffset, c.length, cOffset);
+        try {
+            CALL.invokeExact(
+                    code.entry(rows, aheadStep > CACHE_LINE ? 2 : 1),
+                    MemorySegment.ofArray(a),
+                    (long) aOffset,
+                    MemorySegment.ofArray(b),
+                    (long) bOffset,
+                    MemorySegment.ofArray(c),
+                    (long) cOffset,
+                    (long) depth,
+                    (long) ahead,
+                    (long) aheadStep * Float.BYTES);
+        } catch (RuntimeException | Error e) {
+            throw e;
+        } catch (Throwable e) {
+            throw new IllegalStateException("a downcall threw a checked exception", e);
+        }
+    }
+
+    /** Machine code does not check what it touches, and a wrong offset would end the process. */
+    private void checkBounds(
+            int rows, int depth, int aSize, int aOffset, int bSize, int bOffset, int cSize, int cOffset) {
+        boolean sizes = rows >= 1 && rows <= maxRows && depth >= 1 && depth <= DEPTH;
+        boolean starts = (aOffset | bOffset | cOffset) >= 0;
+        if (!sizes
+                || !starts
+                || aOffset > aSize - (rows - 1) * ROW_STRIDE - depth
+                || bOffset > bSize - depth * PANEL
+                || cOffset > cSize - rows * PANEL) {
+            throw new IndexOutOfBoundsException("%d rows, depth %d, offsets %d, %d, %d of %d, %d, %d elements"
+                    .formatted(rows, depth, aOffset, bOffset, cOffset, aSize, bSize, cSize));
+        }
+    }
+
+    @Override
+    public void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset) {
+        others.axpy(n, alpha, x, xOffset, y, yOffset);
+    }
+
+    @Override
+    public void scale(int n, float alpha, float[] x, int xOffset) {
+        others.scale(n, alpha, x, xOffset);
+    }
+
+    @Override
+    public float dot(int n, float[] x, int xOffset, float[] y, int yOffset, float[] lanes) {
+        return others.dot(n, x, xOffset, y, yOffset, lanes);
+    }
+
+    @Override
+    public void activate(FloatActivation activation, int n, float[] a, int aOffset, float[] h, int hOffset) {
+        others.activate(activation, n, a, aOffset, h, hOffset);
+    }
+
+    @Override
+    public void activateGated(
+            FloatActivation activation, int n, float[] a, int aOffset, float[] b, int bOffset, float[] h, int hOffset) {
+        others.activateGated(activation, n, a, aOffset, b, bOffset, h, hOffset);
+    }
+
+    @Override
+    public void differentiate(FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset) {
+        others.differentiate(activation, n, g, gOffset, a, aOffset);
+    }
+
+    @Override
+    public void differentiateGated(
+            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset) {
+        others.differentiateGated(activation, n, g, gOffset, a, aOffset, b, bOffset);
+    }
+}
