@@ -1,7 +1,10 @@
 package dev.dropless.kernels.cpu;
 
+import dev.dropless.blocksparse.Matrix;
 import dev.dropless.kernels.cpu.x86.Assembler.Width;
 import dev.dropless.kernels.cpu.x86.CpuFeatures;
+import dev.dropless.kernels.cpu.x86.LargePages;
+import java.lang.foreign.Arena;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
@@ -109,13 +112,25 @@ final class EmittedKernels implements TileKernels {
         return maxRows;
     }
 
+    /** Runs of a huge page and more get huge pages, others a cache line's alignment. */
+    @Override
+    public Storage.Allocator weights(Arena arena) {
+        return (type, elements) -> {
+            long bytes = (long) elements * type.bytes();
+            MemorySegment segment = bytes < LargePages.PAGE
+                    ? arena.allocate(bytes, Matrix.ALIGNMENT)
+                    : LargePages.allocate(arena, bytes);
+            return Storage.of(type, segment);
+        };
+    }
+
     @Override
     public void multiply(
             int rows,
             int depth,
             float[] a,
             int aOffset,
-            float[] b,
+            Storage b,
             int bOffset,
             int ahead,
             int aheadStep,
@@ -124,13 +139,13 @@ final class EmittedKernels implements TileKernels {
         if (depth == 0) {
             return;
         }
-        checkBounds(rows, depth, a.length, aOffset, b.length, bOffset, c.length, cOffset);
+        checkBounds(rows, depth, a.length, aOffset, b.elements(), bOffset, c.length, cOffset);
         try {
             CALL.invokeExact(
                     code.entry(rows, aheadStep > CACHE_LINE ? 2 : 1),
                     MemorySegment.ofArray(a),
                     (long) aOffset,
-                    MemorySegment.ofArray(b),
+                    b.segment(),
                     (long) bOffset,
                     MemorySegment.ofArray(c),
                     (long) cOffset,
@@ -146,7 +161,7 @@ final class EmittedKernels implements TileKernels {
 
     /** Machine code does not check what it touches, and a wrong offset would end the process. */
     private void checkBounds(
-            int rows, int depth, int aSize, int aOffset, int bSize, int bOffset, int cSize, int cOffset) {
+            int rows, int depth, int aSize, int aOffset, long bSize, int bOffset, int cSize, int cOffset) {
         boolean sizes = rows >= 1 && rows <= maxRows && depth >= 1 && depth <= DEPTH;
         boolean starts = (aOffset | bOffset | cOffset) >= 0;
         if (!sizes

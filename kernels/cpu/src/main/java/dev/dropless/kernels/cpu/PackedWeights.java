@@ -32,7 +32,8 @@ final class PackedWeights {
      * @param outputs columns of each part
      * @param parts 1 or 2
      */
-    PackedWeights(ElementType type, int numExperts, int inputs, int outputs, int parts) {
+    PackedWeights(
+            ElementType type, int numExperts, int inputs, int outputs, int parts, Storage.Allocator allocator) {
         this.inputs = inputs;
         this.outputs = outputs;
         this.parts = parts;
@@ -44,7 +45,7 @@ final class PackedWeights {
                             .formatted(inputs, (long) outputs * parts));
         }
         experts = new Storage[numExperts];
-        Arrays.setAll(experts, e -> Storage.allocate(type, (int) elements));
+        Arrays.setAll(experts, e -> allocator.allocate(type, (int) elements));
     }
 
     int inputs() {
@@ -119,9 +120,8 @@ final class PackedWeights {
     /** As {@link Product#preparePanels}, for rows k.. of the weights. */
     int panels(int expert, int panel, int count, int k, int depth, Scratch scratch) {
         Storage storage = experts[expert];
-        float[] floats = storage.floats();
-        if (floats != null) {
-            scratch.panels = floats;
+        if (storage.isFloats()) {
+            scratch.panels = storage;
             scratch.panelOffset = index(panel, k);
             scratch.panelStride = inputs * PANEL;
             return count;

@@ -29,15 +29,16 @@ final class ScalarKernels implements TileKernels {
             int depth,
             float[] a,
             int aOffset,
-            float[] b,
+            Storage b,
             int bOffset,
             int ahead,
             int aheadStep,
             float[] c,
             int cOffset) {
+        float[] panel = b.array();
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < PANEL; j += LANES) {
-                multiply(depth, a, aOffset + i * ROW_STRIDE, b, bOffset + j, c, cOffset + i * PANEL + j);
+                multiply(depth, a, aOffset + i * ROW_STRIDE, panel, bOffset + j, c, cOffset + i * PANEL + j);
             }
         }
     }

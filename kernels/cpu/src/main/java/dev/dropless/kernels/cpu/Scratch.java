@@ -6,15 +6,16 @@ import java.util.ArrayDeque;
 final class Scratch {
 
     private static final float[] EMPTY = {};
+    private static final Storage NONE = Storage.of(EMPTY);
 
     /** Packed block of rows, stride {@link TileKernels#ROW_STRIDE}. */
     float[] rows = EMPTY;
     /** Packed panels [panel][k][PANEL]. */
-    private float[] packed = EMPTY;
+    private Storage packed = NONE;
     /** Results [panel][row][PANEL]. */
     float[] results = EMPTY;
-    /** The array in which the panels lie that were prepared last: {@link #packed}, or the weights themselves. */
-    float[] panels = EMPTY;
+    /** Where the panels lie that were prepared last: {@link #packed}, or the weights themselves. */
+    Storage panels = NONE;
     /** Where the first of them begins. */
     int panelOffset;
     /** Elements from one to the next. */
@@ -31,11 +32,14 @@ final class Scratch {
 
     /** Makes {@link #packed} the place of the panels, for {@code count} panels of {@code depth} rows. */
     float[] packPanels(int count, int depth) {
-        packed = grown(packed, count * depth * TileKernels.PANEL);
+        float[] array = grown(packed.array(), count * depth * TileKernels.PANEL);
+        if (array != packed.array()) {
+            packed = Storage.of(array);
+        }
         panels = packed;
         panelOffset = 0;
         panelStride = depth * TileKernels.PANEL;
-        return packed;
+        return array;
     }
 
     /**
@@ -59,7 +63,7 @@ final class Scratch {
         }
 
         synchronized void give(Scratch scratch) {
-            scratch.panels = EMPTY; // do not keep weights alive
+            scratch.panels = NONE; // do not keep weights alive
             free.push(scratch);
         }
     }

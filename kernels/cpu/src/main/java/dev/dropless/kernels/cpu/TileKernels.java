@@ -1,5 +1,7 @@
 package dev.dropless.kernels.cpu;
 
+import java.lang.foreign.Arena;
+
 /**
  * The inner loops of one tier. Everything above them (packing, tiles, threads) is shared by all tiers.
  *
@@ -38,6 +40,11 @@ interface TileKernels {
     /** Largest number of rows of {@link #multiply}. */
     int maxRows();
 
+    /** Where {@link #multiply} reads weights fastest; what is taken from the system belongs to the arena. */
+    default Storage.Allocator weights(Arena arena) {
+        return Storage::ofArray;
+    }
+
     /**
      * c[i][j] += sum over k of a[i][k] b[k][j] for one panel.
      *
@@ -57,7 +64,7 @@ interface TileKernels {
             int depth,
             float[] a,
             int aOffset,
-            float[] b,
+            Storage b,
             int bOffset,
             int ahead,
             int aheadStep,

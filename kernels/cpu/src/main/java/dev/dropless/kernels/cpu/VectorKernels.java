@@ -42,14 +42,14 @@ final class VectorKernels implements TileKernels {
             int depth,
             float[] a,
             int aOffset,
-            float[] b,
+            Storage b,
             int bOffset,
             int ahead,
             int aheadStep,
             float[] c,
             int cOffset) {
         for (int j = 0; j < PANEL; j += 2 * LANES) {
-            MICRO.multiply(rows, depth, a, aOffset, b, bOffset + j, c, cOffset + j);
+            MICRO.multiply(rows, depth, a, aOffset, b.array(), bOffset + j, c, cOffset + j);
         }
     }
 

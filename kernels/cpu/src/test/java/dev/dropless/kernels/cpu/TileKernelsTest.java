@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.dropless.blocksparse.Activation;
+import dev.dropless.blocksparse.ElementType;
 import dev.dropless.kernels.cpu.x86.Assembler.Width;
+import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -42,7 +44,8 @@ class TileKernelsTest {
         for (int rows = 1; rows <= kernels.maxRows(); rows++) {
             for (int depth : new int[] {0, 1, 13, 31, 33, 207, TileKernels.DEPTH}) {
                 float[] a = normal(3 + rows * TileKernels.ROW_STRIDE);
-                float[] b = normal(5 + depth * TileKernels.PANEL);
+                Storage b = Storage.of(normal(5 + depth * TileKernels.PANEL));
+                Storage own = copy(b, kernels);
                 float[] start = guarded(rows * TileKernels.PANEL);
                 float[] expected = start.clone();
                 for (int i = 0; i < rows; i++) {
@@ -51,12 +54,20 @@ class TileKernelsTest {
                 }
                 for (int aheadStep : new int[] {0, 3, TileKernels.CACHE_LINE, TileKernels.PANEL}) {
                     float[] actual = start.clone();
-                    kernels.multiply(rows, depth, a, 3, b, 5, b.length - 9, aheadStep, actual, 8);
+                    kernels.multiply(rows, depth, a, 3, own, 5, 5 + depth * 32 - 9, aheadStep, actual, 8);
                     assertArrayEquals(
                             expected, actual, kernels.description() + ", rows and depth: " + rows + " " + depth);
                 }
             }
         }
+    }
+
+    /** The same elements where the kernels keep weights; the arena is collected like an array. */
+    private static Storage copy(Storage storage, TileKernels kernels) {
+        int elements = storage.array().length;
+        Storage copy = kernels.weights(Arena.ofAuto()).allocate(ElementType.F32, elements);
+        copy.write(storage.array(), 0, elements, 0);
+        return copy;
     }
 
     /** Machine code would read and write outside its arrays. */
@@ -65,7 +76,7 @@ class TileKernelsTest {
         assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
         TileKernels emitted = new EmittedKernels(Width.YMM, scalar);
         float[] a = new float[TileKernels.ROW_STRIDE + 10];
-        float[] b = new float[10 * TileKernels.PANEL];
+        Storage b = Storage.of(new float[10 * TileKernels.PANEL]);
         float[] c = new float[2 * TileKernels.PANEL];
         emitted.multiply(2, 10, a, 0, b, 0, 0, 0, c, 0);
         assertOutside(() -> emitted.multiply(0, 10, a, 0, b, 0, 0, 0, c, 0));
@@ -91,7 +102,7 @@ class TileKernelsTest {
         float[] b = normal(depth * TileKernels.PANEL);
         float[] c = normal(rows * TileKernels.PANEL);
         float[] start = c.clone();
-        scalar.multiply(rows, depth, a, 0, b, 0, 0, 0, c, 0);
+        scalar.multiply(rows, depth, a, 0, Storage.of(b), 0, 0, 0, c, 0);
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < TileKernels.PANEL; j++) {
                 double sum = start[i * TileKernels.PANEL + j];
