@@ -14,7 +14,7 @@ import java.lang.foreign.ValueLayout;
  * Writes the micro-kernels as x86-64 machine code, one for every number of rows: all accumulators stay in registers, and while a panel is multiplied the
  * next one is fetched into the second-level cache. The code for m rows does
  * <pre>
- *   for every two vectors of columns:
+ *   for every group of m rows, for every two vectors of columns:
  *     c(i,j) = two vectors of row i of c, for i = 0..m-1
  *     for k = 0..depth-1:
  *       b(j) = two vectors of row k of b;  prefetch
@@ -25,8 +25,8 @@ import java.lang.foreign.ValueLayout;
 final class EmittedCode {
 
     /**
-     * What every entry point takes (System V): arrays with offsets in elements, the number of terms, the element of b to fetch ahead and how many
-     * bytes further with every term.
+     * What every entry point takes (System V): arrays a, b and c with offsets in elements, the number of terms, the number of groups of rows, the element of b
+     * to fetch ahead and how many bytes further with every term.
      */
     static final FunctionDescriptor SIGNATURE = FunctionDescriptor.ofVoid(
             ValueLayout.ADDRESS,
@@ -34,6 +34,7 @@ final class EmittedCode {
             ValueLayout.ADDRESS,
             ValueLayout.JAVA_LONG,
             ValueLayout.ADDRESS,
+            ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG,
@@ -48,6 +49,10 @@ final class EmittedCode {
     private static final Gpr K = Gpr.R10;
     private static final Gpr AHEAD = Gpr.R11;
     private static final Gpr AHEAD_STEP = Gpr.RAX;
+    private static final Gpr GROUPS = Gpr.RBX;
+    /** Of the first argument on the stack: above the return address and the saved register. */
+    private static final int STACK = 2 * Long.BYTES;
+
     private static final int LINE = 64;
     private static final int VECTORS = 2;
     /** Two take turns, so that a broadcast need not wait for the products with the one before. */
@@ -99,18 +104,30 @@ final class EmittedCode {
     }
 
     private void kernel(int rows, int lines) {
+        assembler.push(GROUPS);
         assembler.loadAddress(A_START, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
-        assembler.load(AHEAD, Address.at(Gpr.RSP, 2 * Long.BYTES));
+        assembler.load(AHEAD, stack(2));
         assembler.loadAddress(AHEAD, Address.at(Gpr.RDX, AHEAD, Float.BYTES, 0));
         assembler.loadAddress(B_START, Address.at(Gpr.RDX, Gpr.RCX, Float.BYTES, 0));
         assembler.loadAddress(C, Address.at(Gpr.R8, Gpr.R9, Float.BYTES, 0));
-        assembler.load(DEPTH, Address.at(Gpr.RSP, Long.BYTES));
-        assembler.load(AHEAD_STEP, Address.at(Gpr.RSP, 3 * Long.BYTES));
+        assembler.load(DEPTH, stack(0));
+        assembler.load(GROUPS, stack(1));
+        assembler.load(AHEAD_STEP, stack(3));
+        int group = assembler.position();
         int span = VECTORS * width.bytes();
         for (int column = 0; column < TileKernels.PANEL * Float.BYTES; column += span) {
             columns(rows, column, column == 0 ? lines : 0);
         }
+        assembler.add(A_START, rows * TileKernels.ROW_STRIDE * Float.BYTES);
+        assembler.add(C, rows * TileKernels.PANEL * Float.BYTES);
+        assembler.decrement(GROUPS);
+        assembler.jumpIfNotZero(group);
+        assembler.pop(GROUPS);
         assembler.returnFromVectorCode();
+    }
+
+    private static Address stack(int argument) {
+        return Address.at(Gpr.RSP, STACK + argument * Long.BYTES);
     }
 
     /** Two vectors of columns, {@code column} bytes from the start of a row of the panel. */

@@ -17,8 +17,8 @@ import org.jspecify.annotations.Nullable;
 final class EmittedKernels implements TileKernels {
 
     /**
-     * A critical call gets the addresses of arrays, and no garbage collection starts while it lasts: with at most maxRows x DEPTH x PANEL
-     * multiply-adds that is microseconds.
+     * A critical call gets the addresses of arrays, and no garbage collection starts while it lasts: with at most MAX_ROWS x DEPTH x PANEL multiply-adds of
+     * {@link ProductRunner} that is less than 100 microseconds.
      */
     private static final MethodHandle CALL =
             Linker.nativeLinker().downcallHandle(EmittedCode.SIGNATURE, Linker.Option.critical(true));
@@ -58,7 +58,6 @@ final class EmittedKernels implements TileKernels {
 
     private final Width width;
     private final EmittedCode code;
-    private final int maxRows;
     private final TileKernels others;
 
     /**
@@ -70,7 +69,6 @@ final class EmittedKernels implements TileKernels {
     EmittedKernels(Width width, TileKernels others) {
         this.width = width;
         this.code = width == Width.ZMM ? Avx512.CODE : Avx2.CODE;
-        this.maxRows = code.maxRows();
         this.others = others;
     }
 
@@ -107,11 +105,6 @@ final class EmittedKernels implements TileKernels {
         return "emitted %s, %s".formatted(width == Width.ZMM ? "AVX-512" : "AVX2", others.description());
     }
 
-    @Override
-    public int maxRows() {
-        return maxRows;
-    }
-
     /** Runs of a huge page and more get huge pages, others a cache line's alignment. */
     @Override
     public Storage.Allocator weights(Arena arena) {
@@ -126,23 +119,42 @@ final class EmittedKernels implements TileKernels {
 
     @Override
     public void multiply(
+            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, int next, float[] c, int cOffset) {
+        if (rows == 0 || depth == 0) {
+            return;
+        }
+        checkBounds(rows, depth, a.length, aOffset, b.elements(), bOffset, c.length, cOffset);
+        int maxRows = code.maxRows();
+        int groups = Math.ceilDiv(rows, maxRows);
+        int height = rows / groups;
+        int higher = rows % groups; // so many groups have one row more
+        int step = Math.ceilDiv(PANEL, groups); // all groups together fetch a whole panel
+        if (higher > 0) {
+            call(height + 1, higher, depth, a, aOffset, b, bOffset, next, step, c, cOffset);
+        }
+        if (groups > higher) {
+            int first = higher * (height + 1);
+            int from = aOffset + first * ROW_STRIDE;
+            int ahead = next + higher * depth * step;
+            call(height, groups - higher, depth, a, from, b, bOffset, ahead, step, c, cOffset + first * PANEL);
+        }
+    }
+
+    private void call(
             int rows,
+            int groups,
             int depth,
             float[] a,
             int aOffset,
             Storage b,
             int bOffset,
             int ahead,
-            int aheadStep,
+            int step,
             float[] c,
             int cOffset) {
-        if (depth == 0) {
-            return;
-        }
-        checkBounds(rows, depth, a.length, aOffset, b.elements(), bOffset, c.length, cOffset);
         try {
             CALL.invokeExact(
-                    code.entry(rows, aheadStep > CACHE_LINE ? 2 : 1),
+                    code.entry(rows, step > PANEL / 2 ? 2 : 1), // a row of a panel has two cache lines
                     MemorySegment.ofArray(a),
                     (long) aOffset,
                     b.segment(),
@@ -150,8 +162,9 @@ final class EmittedKernels implements TileKernels {
                     MemorySegment.ofArray(c),
                     (long) cOffset,
                     (long) depth,
+                    (long) groups,
                     (long) ahead,
-                    (long) aheadStep * Float.BYTES);
+                    (long) step * Float.BYTES);
         } catch (RuntimeException | Error e) {
             throw e;
         } catch (Throwable e) {
@@ -160,15 +173,15 @@ final class EmittedKernels implements TileKernels {
     }
 
     /** Machine code does not check what it touches, and a wrong offset would end the process. */
-    private void checkBounds(
+    private static void checkBounds(
             int rows, int depth, int aSize, int aOffset, long bSize, int bOffset, int cSize, int cOffset) {
-        boolean sizes = rows >= 1 && rows <= maxRows && depth >= 1 && depth <= DEPTH;
-        boolean starts = (aOffset | bOffset | cOffset) >= 0;
-        if (!sizes
-                || !starts
-                || aOffset > aSize - (rows - 1) * ROW_STRIDE - depth
+        if (rows < 0
+                || depth < 0
+                || depth > DEPTH
+                || (aOffset | bOffset | cOffset) < 0
+                || aOffset > aSize - (rows - 1L) * ROW_STRIDE - depth
                 || bOffset > bSize - depth * PANEL
-                || cOffset > cSize - rows * PANEL) {
+                || cOffset > cSize - (long) rows * PANEL) {
             throw new IndexOutOfBoundsException("%d rows, depth %d, offsets %d, %d, %d of %d, %d, %d elements"
                     .formatted(rows, depth, aOffset, bOffset, cOffset, aSize, bSize, cSize));
         }

@@ -67,35 +67,16 @@ final class ProductRunner {
                     if (ready == 0) {
                         ready = product.preparePanels(group, panel + p, panels - p, k, slab, scratch);
                     }
-                    multiply(rows, slab, scratch, results, tile);
-                    scratch.panelOffset += scratch.panelStride;
+                    int next = scratch.panelOffset + scratch.panelStride;
+                    kernels.multiply(
+                            rows, slab, scratch.rows, 0, scratch.panels, scratch.panelOffset, next, results, tile);
+                    scratch.panelOffset = next;
                     ready--;
                 }
                 if (k + slab == depth) {
                     product.end(group, row, rows, panel + p, results, tile, scratch);
                 }
             }
-        }
-    }
-
-    /** One panel, rows in groups of nearly equal height. */
-    private void multiply(int rows, int depth, Scratch scratch, float[] results, int tile) {
-        int parts = Math.ceilDiv(rows, kernels.maxRows());
-        int share = Math.ceilDiv(TileKernels.PANEL, parts);
-        for (int part = 0; part < parts; part++) {
-            int from = rows * part / parts;
-            int height = rows * (part + 1) / parts - from;
-            kernels.multiply(
-                    height,
-                    depth,
-                    scratch.rows,
-                    from * TileKernels.ROW_STRIDE,
-                    scratch.panels,
-                    scratch.panelOffset,
-                    scratch.panelOffset + scratch.panelStride + part * depth * share,
-                    share,
-                    results,
-                    tile + from * TileKernels.PANEL);
         }
     }
 }

@@ -19,22 +19,8 @@ final class ScalarKernels implements TileKernels {
     }
 
     @Override
-    public int maxRows() {
-        return 8;
-    }
-
-    @Override
     public void multiply(
-            int rows,
-            int depth,
-            float[] a,
-            int aOffset,
-            Storage b,
-            int bOffset,
-            int ahead,
-            int aheadStep,
-            float[] c,
-            int cOffset) {
+            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, int next, float[] c, int cOffset) {
         float[] panel = b.array();
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < PANEL; j += LANES) {

@@ -25,9 +25,6 @@ interface TileKernels {
      */
     int ROW_STRIDE = DEPTH + 16;
 
-    /** Elements of a cache line. */
-    int CACHE_LINE = 16;
-
     /** Independent partial sums of {@link #dot}: element i goes to sum i mod DOT_LANES. */
     int DOT_LANES = 32;
 
@@ -37,9 +34,6 @@ interface TileKernels {
     /** Instruction set or vector width, for people. */
     String description();
 
-    /** Largest number of rows of {@link #multiply}. */
-    int maxRows();
-
     /** Where {@link #multiply} reads weights fastest; what is taken from the system belongs to the arena. */
     default Storage.Allocator weights(Arena arena) {
         return Storage::ofArray;
@@ -48,28 +42,18 @@ interface TileKernels {
     /**
      * c[i][j] += sum over k of a[i][k] b[k][j] for one panel.
      *
-     * @param rows rows of a and c, 1..maxRows
+     * @param rows rows of a and c
      * @param depth terms, 0..DEPTH
      * @param a block of rows with stride ROW_STRIDE
      * @param aOffset element (0, 0) of a
-     * @param b panel [depth][PANEL]
+     * @param b where the panel [depth][PANEL] lies
      * @param bOffset element (0, 0) of b
-     * @param ahead element of b to begin with when fetching into the cache what will be read after this; may lie outside b
-     * @param aheadStep how many elements further with every term
+     * @param next where the panel begins that will be multiplied after this one, to be fetched into the cache; may lie outside b
      * @param c tile [rows][PANEL]
      * @param cOffset element (0, 0) of c
      */
     void multiply(
-            int rows,
-            int depth,
-            float[] a,
-            int aOffset,
-            Storage b,
-            int bOffset,
-            int ahead,
-            int aheadStep,
-            float[] c,
-            int cOffset);
+            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, int next, float[] c, int cOffset);
 
     /** y[i] = fma(alpha, x[i], y[i]). */
     void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset);

@@ -32,24 +32,18 @@ final class VectorKernels implements TileKernels {
     }
 
     @Override
-    public int maxRows() {
-        return MAX_ROWS;
-    }
-
-    @Override
     public void multiply(
-            int rows,
-            int depth,
-            float[] a,
-            int aOffset,
-            Storage b,
-            int bOffset,
-            int ahead,
-            int aheadStep,
-            float[] c,
-            int cOffset) {
-        for (int j = 0; j < PANEL; j += 2 * LANES) {
-            MICRO.multiply(rows, depth, a, aOffset, b.array(), bOffset + j, c, cOffset + j);
+            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, int next, float[] c, int cOffset) {
+        float[] panel = b.array();
+        int groups = Math.ceilDiv(rows, MAX_ROWS);
+        for (int group = 0; group < groups; group++) {
+            int first = rows * group / groups;
+            int height = rows * (group + 1) / groups - first;
+            int from = aOffset + first * ROW_STRIDE;
+            int to = cOffset + first * PANEL;
+            for (int j = 0; j < PANEL; j += 2 * LANES) {
+                MICRO.multiply(height, depth, a, from, panel, bOffset + j, c, to + j);
+            }
         }
     }
 
