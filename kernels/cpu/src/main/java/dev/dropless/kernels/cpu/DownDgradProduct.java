@@ -83,7 +83,7 @@ final class DownDgradProduct extends RowProduct {
             }
         }
         if (shape.gated()) {
-            kernels.differentiateGated(activation, size, tile, offset, gate, 0, up, 0);
+            kernels.differentiateGated(activation, size, tile, offset, gate, 0, up, 0, hidden);
             writeTile(up, 0, TileKernels.PANEL, count, operands.dPre, first, rows, ffn + f);
         } else {
             kernels.differentiate(activation, size, tile, offset, gate, 0);

@@ -220,7 +220,7 @@ final class EmittedKernels implements TileKernels {
 
     @Override
     public void differentiateGated(
-            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset) {
-        others.differentiateGated(activation, n, g, gOffset, a, aOffset, b, bOffset);
+            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset, float[] h) {
+        others.differentiateGated(activation, n, g, gOffset, a, aOffset, b, bOffset, h);
     }
 }

@@ -115,7 +115,7 @@ final class ScalarKernels implements TileKernels {
 
     @Override
     public void differentiateGated(
-            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset) {
+            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset, float[] h) {
         for (int i = 0; i < n; i++) {
             float gate = a[aOffset + i];
             float up = b[bOffset + i];

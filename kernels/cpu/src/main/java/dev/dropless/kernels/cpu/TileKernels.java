@@ -78,7 +78,11 @@ interface TileKernels {
     /** a[i] becomes g[i] times the derivative of {@link #activate} by a[i]. */
     void differentiate(FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset);
 
-    /** a[i] and b[i] become g[i] times the derivatives of {@link #activateGated} by a[i] and by b[i]. */
+    /**
+     * a[i] and b[i] become g[i] times the derivatives of {@link #activateGated} by a[i] and by b[i].
+     *
+     * @param h scratch of n elements
+     */
     void differentiateGated(
-            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset);
+            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset, float[] h);
 }

@@ -163,8 +163,8 @@ class TileKernelsTest {
                 float[] db = b.clone();
                 float[] vectorA = a.clone();
                 float[] vectorB = b.clone();
-                scalar.differentiateGated(activation, n, g, 0, da, 0, db, 0);
-                vector.differentiateGated(activation, n, g, 0, vectorA, 0, vectorB, 0);
+                scalar.differentiateGated(activation, n, g, 0, da, 0, db, 0, new float[n]);
+                vector.differentiateGated(activation, n, g, 0, vectorA, 0, vectorB, 0, new float[n]);
                 assertArrayEquals(da, vectorA, what + " da");
                 assertArrayEquals(db, vectorB, what + " db");
                 scalar.differentiate(activation, n, g, 0, a, 0);
