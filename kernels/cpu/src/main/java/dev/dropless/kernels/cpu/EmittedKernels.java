@@ -23,6 +23,9 @@ final class EmittedKernels implements TileKernels {
     private static final MethodHandle CALL =
             Linker.nativeLinker().downcallHandle(EmittedCode.SIGNATURE, Linker.Option.critical(true));
 
+    private static final MethodHandle TRANSPOSE =
+            Linker.nativeLinker().downcallHandle(EmittedTranspose.SIGNATURE, Linker.Option.critical(true));
+
     /** What the processor and the system allow: asked once, since the answer takes emitted code itself. */
     private static final class Host {
         static final @Nullable CpuFeatures FEATURES;
@@ -46,6 +49,7 @@ final class EmittedKernels implements TileKernels {
     /** Emitted on first use, once: code is never unloaded. */
     private static final class Avx512 {
         static final EmittedCode CODE = new EmittedCode(Width.ZMM);
+        static final EmittedTranspose TRANSPOSE = new EmittedTranspose();
 
         private Avx512() {}
     }
@@ -184,6 +188,55 @@ final class EmittedKernels implements TileKernels {
                 || cOffset > cSize - (long) rows * PANEL) {
             throw new IndexOutOfBoundsException("%d rows, depth %d, offsets %d, %d, %d of %d, %d, %d elements"
                     .formatted(rows, depth, aOffset, bOffset, cOffset, aSize, bSize, cSize));
+        }
+    }
+
+    @Override
+    public void transpose(
+            int blocks,
+            Storage source,
+            int sourceOffset,
+            int sourceStride,
+            int sourceStep,
+            float[] target,
+            int targetOffset,
+            int targetStride,
+            int targetStep) {
+        if (blocks == 0) {
+            return;
+        }
+        if (width != Width.ZMM) {
+            others.transpose(
+                    blocks, source, sourceOffset, sourceStride, sourceStep, target, targetOffset, targetStride, targetStep);
+            return;
+        }
+        checkBlocks(blocks, source.elements(), sourceOffset, sourceStride, sourceStep);
+        checkBlocks(blocks, target.length, targetOffset, targetStride, targetStep);
+        try {
+            TRANSPOSE.invokeExact(
+                    Avx512.TRANSPOSE.entry(),
+                    source.segment(),
+                    (long) sourceOffset,
+                    (long) sourceStride * Float.BYTES,
+                    MemorySegment.ofArray(target),
+                    (long) targetOffset,
+                    (long) targetStride * Float.BYTES,
+                    (long) sourceStep * Float.BYTES,
+                    (long) targetStep * Float.BYTES,
+                    (long) blocks,
+                    Avx512.TRANSPOSE.table());
+        } catch (RuntimeException | Error e) {
+            throw e;
+        } catch (Throwable e) {
+            throw new IllegalStateException("a downcall threw a checked exception", e);
+        }
+    }
+
+    private static void checkBlocks(int blocks, long size, int offset, int stride, int step) {
+        long last = offset + (blocks - 1L) * step + (BLOCK - 1L) * stride + BLOCK;
+        if ((blocks | offset | stride | step) < 0 || last > size) {
+            throw new IndexOutOfBoundsException("%d blocks at %d, stride %d, step %d of %d elements"
+                    .formatted(blocks, offset, stride, step, size));
         }
     }
 

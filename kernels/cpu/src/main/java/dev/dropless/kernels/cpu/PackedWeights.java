@@ -134,11 +134,23 @@ final class PackedWeights {
     /**
      * As {@link Product#preparePanels}, for the transposed weights: panel p holds inputs 32p.., and k counts packed columns.
      */
-    int transposedPanels(int expert, int panel, int k, int depth, Scratch scratch) {
+    int transposedPanels(TileKernels kernels, int expert, int panel, int k, int depth, Scratch scratch) {
         Storage storage = experts[expert];
         float[] target = scratch.packPanels(1, depth);
         int first = panel * PANEL;
         int height = Math.min(PANEL, inputs - first);
+        if (height == PANEL && storage.isFloats()) {
+            int step = inputs * PANEL; // from panel to panel
+            for (int i = 0; i < PANEL; i += TileKernels.BLOCK) {
+                int from = index(k / PANEL, first + i);
+                for (int j = 0; j < PANEL; j += TileKernels.BLOCK) {
+                    int to = j * PANEL + i;
+                    kernels.transpose(
+                            depth / PANEL, storage, from + j, PANEL, step, target, to, PANEL, PANEL * PANEL);
+                }
+            }
+            return 1;
+        }
         if (height < PANEL) {
             Arrays.fill(target, 0, depth * PANEL, 0f);
         }

@@ -43,7 +43,7 @@ abstract class RowProduct extends Product {
     @Override
     final int preparePanels(int expert, int panel, int count, int k, int depth, Scratch scratch) {
         return transposed
-                ? weights.transposedPanels(expert, panel, k, depth, scratch)
+                ? weights.transposedPanels(kernels, expert, panel, k, depth, scratch)
                 : weights.panels(expert, panel, count, k, depth, scratch);
     }
 

@@ -61,6 +61,32 @@ final class ScalarKernels implements TileKernels {
     }
 
     @Override
+    public void transpose(
+            int blocks,
+            Storage source,
+            int sourceOffset,
+            int sourceStride,
+            int sourceStep,
+            float[] target,
+            int targetOffset,
+            int targetStride,
+            int targetStep) {
+        float[] block = new float[BLOCK * BLOCK];
+        for (int b = 0; b < blocks; b++) {
+            int from = sourceOffset + b * sourceStep;
+            int to = targetOffset + b * targetStep;
+            for (int i = 0; i < BLOCK; i++) {
+                source.read(from + i * sourceStride, BLOCK, block, i * BLOCK);
+            }
+            for (int j = 0; j < BLOCK; j++) {
+                for (int i = 0; i < BLOCK; i++) {
+                    target[to + j * targetStride + i] = block[i * BLOCK + j];
+                }
+            }
+        }
+    }
+
+    @Override
     public void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset) {
         for (int i = 0; i < n; i++) {
             y[yOffset + i] = Math.fma(alpha, x[xOffset + i], y[yOffset + i]);

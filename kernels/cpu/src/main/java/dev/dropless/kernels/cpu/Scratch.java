@@ -24,7 +24,7 @@ final class Scratch {
     /** Partial sums of dot products. */
     final float[] lanes = new float[TileKernels.DOT_LANES];
 
-    private final float[][] buffers = {EMPTY, EMPTY, EMPTY, EMPTY};
+    private final Storage[] buffers = {NONE, NONE, NONE, NONE};
 
     static float[] grown(float[] array, int length) {
         return array.length >= length ? array : new float[Math.max(length, (int) Math.min(2L * array.length, 1 << 28))];
@@ -49,7 +49,15 @@ final class Scratch {
      * @param length least length
      */
     float[] buffer(int index, int length) {
-        buffers[index] = grown(buffers[index], length);
+        float[] array = grown(buffers[index].array(), length);
+        if (array != buffers[index].array()) {
+            buffers[index] = Storage.of(array);
+        }
+        return array;
+    }
+
+    /** What {@link #buffer} returned last. */
+    Storage bufferStorage(int index) {
         return buffers[index];
     }
 

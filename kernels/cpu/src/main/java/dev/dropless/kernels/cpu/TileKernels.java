@@ -25,6 +25,9 @@ interface TileKernels {
      */
     int ROW_STRIDE = DEPTH + 16;
 
+    /** Rows and columns of a block of {@link #transpose}. */
+    int BLOCK = 16;
+
     /** Independent partial sums of {@link #dot}: element i goes to sum i mod DOT_LANES. */
     int DOT_LANES = 32;
 
@@ -54,6 +57,24 @@ interface TileKernels {
      */
     void multiply(
             int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, int next, float[] c, int cOffset);
+
+    /**
+     * Transposes blocks of BLOCK x BLOCK elements: block b has element (i, j) at {@code sourceOffset + b * sourceStep + i * sourceStride + j} of the source, and
+     * at {@code targetOffset + b * targetStep + j * targetStride + i} of the target.
+     *
+     * @param blocks how many
+     * @param source floats
+     */
+    void transpose(
+            int blocks,
+            Storage source,
+            int sourceOffset,
+            int sourceStride,
+            int sourceStep,
+            float[] target,
+            int targetOffset,
+            int targetStride,
+            int targetStep);
 
     /** y[i] = fma(alpha, x[i], y[i]). */
     void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset);

@@ -48,6 +48,21 @@ final class VectorKernels implements TileKernels {
     }
 
     @Override
+    public void transpose(
+            int blocks,
+            Storage source,
+            int sourceOffset,
+            int sourceStride,
+            int sourceStep,
+            float[] target,
+            int targetOffset,
+            int targetStride,
+            int targetStep) {
+        TAIL.transpose(
+                blocks, source, sourceOffset, sourceStride, sourceStep, target, targetOffset, targetStride, targetStep);
+    }
+
+    @Override
     public void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset) {
         int end = FLOATS.loopBound(n);
         FloatVector factor = FloatVector.broadcast(FLOATS, alpha);

@@ -10,7 +10,7 @@ import dev.dropless.topology.Topology;
 final class WgradProduct extends Product {
 
     /** Rows copied before they are written transposed, so that whole cache lines are written. */
-    private static final int BATCH = 16;
+    private static final int BATCH = TileKernels.BLOCK;
 
     /** One side of the product: rows of a matrix, by token or by row, each times its slot's weight. */
     record Side(Topology topology, Matrix matrix, boolean byToken, SlotWeights weights) {
@@ -67,7 +67,15 @@ final class WgradProduct extends Product {
                     kernels.scale(rows, inputs.weights.ofRow(source), batch, r * rows);
                 }
             }
-            for (int i = 0; i < rows; i++) {
+            int done = 0;
+            if (count == BATCH) {
+                int blocks = rows / BATCH;
+                int step = BATCH * TileKernels.ROW_STRIDE;
+                Storage source = scratch.bufferStorage(0);
+                kernels.transpose(blocks, source, 0, rows, BATCH, scratch.rows, from, TileKernels.ROW_STRIDE, step);
+                done = blocks * BATCH;
+            }
+            for (int i = done; i < rows; i++) {
                 int target = i * TileKernels.ROW_STRIDE + from;
                 for (int r = 0; r < count; r++) {
                     scratch.rows[target + r] = batch[r * rows + i];

@@ -55,6 +55,38 @@ class TileKernelsTest {
         }
     }
 
+    @Test
+    void transposeBlocks() {
+        for (TileKernels kernels : List.of(scalar, vector, CpuTier.select(null))) {
+            for (int blocks = 0; blocks <= 3; blocks++) {
+                float[] source = normal(7 + blocks * 19 + 16 * 21);
+                float[] target = guarded(blocks * 16 * 18);
+                float[] expected = target.clone();
+                for (int b = 0; b < blocks; b++) {
+                    for (int i = 0; i < 16; i++) {
+                        for (int j = 0; j < 16; j++) {
+                            expected[8 + b * 16 * 18 + j * 18 + i] = source[7 + b * 19 + i * 21 + j];
+                        }
+                    }
+                }
+                kernels.transpose(blocks, copy(Storage.of(source), kernels), 7, 21, 19, target, 8, 18, 16 * 18);
+                assertArrayEquals(expected, target, kernels.description() + " " + blocks);
+            }
+        }
+    }
+
+    @Test
+    void emittedTransposeChecksBounds() {
+        TileKernels kernels = CpuTier.select(null);
+        Storage source = Storage.of(new float[16 * 20 + 16]);
+        float[] target = new float[2 * 16 * 16];
+        kernels.transpose(2, source, 4, 20, 8, target, 0, 16, 16 * 16);
+        assertOutside(() -> kernels.transpose(2, source, 13, 20, 16, target, 0, 16, 16 * 16));
+        assertOutside(() -> kernels.transpose(2, source, -1, 20, 16, target, 0, 16, 16 * 16));
+        assertOutside(() -> kernels.transpose(2, source, 0, 20, 16, target, 1, 16, 16 * 16));
+        assertOutside(() -> kernels.transpose(3, source, 0, 20, 0, target, 0, 16, 16 * 16));
+    }
+
     /** The same elements where the kernels keep weights; the arena is collected like an array. */
     private static Storage copy(Storage storage, TileKernels kernels) {
         int elements = storage.array().length;
