@@ -25,8 +25,8 @@ import java.lang.foreign.ValueLayout;
 final class EmittedCode {
 
     /**
-     * What every entry point takes (System V): arrays a, b and c with offsets in elements, the number of terms, the number of groups of rows, the element of b
-     * to fetch ahead and how many bytes further with every term.
+     * What every entry point takes (System V): a, b and c with offsets in elements; on the stack the number of terms, the number of groups of rows, what to fetch
+     * ahead with its offset in elements, and how many bytes further with every term.
      */
     static final FunctionDescriptor SIGNATURE = FunctionDescriptor.ofVoid(
             ValueLayout.ADDRESS,
@@ -37,6 +37,7 @@ final class EmittedCode {
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG,
+            ValueLayout.ADDRESS,
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG);
 
@@ -106,13 +107,14 @@ final class EmittedCode {
     private void kernel(int rows, int lines) {
         assembler.push(GROUPS);
         assembler.loadAddress(A_START, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
-        assembler.load(AHEAD, stack(2));
-        assembler.loadAddress(AHEAD, Address.at(Gpr.RDX, AHEAD, Float.BYTES, 0));
         assembler.loadAddress(B_START, Address.at(Gpr.RDX, Gpr.RCX, Float.BYTES, 0));
+        assembler.load(AHEAD, stack(2));
+        assembler.load(AHEAD_STEP, stack(3));
+        assembler.loadAddress(AHEAD, Address.at(AHEAD, AHEAD_STEP, Float.BYTES, 0));
         assembler.loadAddress(C, Address.at(Gpr.R8, Gpr.R9, Float.BYTES, 0));
         assembler.load(DEPTH, stack(0));
         assembler.load(GROUPS, stack(1));
-        assembler.load(AHEAD_STEP, stack(3));
+        assembler.load(AHEAD_STEP, stack(4));
         int group = assembler.position();
         int span = VECTORS * width.bytes();
         for (int column = 0; column < TileKernels.PANEL * Float.BYTES; column += span) {

@@ -123,24 +123,36 @@ final class EmittedKernels implements TileKernels {
 
     @Override
     public void multiply(
-            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, int next, float[] c, int cOffset) {
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int nextOffset,
+            int nextLength) {
         if (rows == 0 || depth == 0) {
             return;
         }
-        checkBounds(rows, depth, a.length, aOffset, b.elements(), bOffset, c.length, cOffset);
+        checkBounds(rows, depth, a.length, aOffset, b.elements(), bOffset, c.elements(), cOffset);
         int maxRows = code.maxRows();
         int groups = Math.ceilDiv(rows, maxRows);
         int height = rows / groups;
         int higher = rows % groups; // so many groups have one row more
-        int step = Math.ceilDiv(PANEL, groups); // all groups together fetch a whole panel
+        // All groups together fetch what is asked for, with no more than a row of a panel for every term.
+        int step = Math.min(PANEL, Math.ceilDiv(nextLength, depth * groups));
         if (higher > 0) {
-            call(height + 1, higher, depth, a, aOffset, b, bOffset, next, step, c, cOffset);
+            call(height + 1, higher, depth, a, aOffset, b, bOffset, c, cOffset, next, nextOffset, step);
         }
         if (groups > higher) {
             int first = higher * (height + 1);
             int from = aOffset + first * ROW_STRIDE;
-            int ahead = next + higher * depth * step;
-            call(height, groups - higher, depth, a, from, b, bOffset, ahead, step, c, cOffset + first * PANEL);
+            int to = cOffset + first * PANEL;
+            int ahead = nextOffset + higher * depth * step;
+            call(height, groups - higher, depth, a, from, b, bOffset, c, to, next, ahead, step);
         }
     }
 
@@ -152,10 +164,11 @@ final class EmittedKernels implements TileKernels {
             int aOffset,
             Storage b,
             int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
             int ahead,
-            int step,
-            float[] c,
-            int cOffset) {
+            int step) {
         try {
             CALL.invokeExact(
                     code.entry(rows, step > PANEL / 2 ? 2 : 1), // a row of a panel has two cache lines
@@ -163,10 +176,11 @@ final class EmittedKernels implements TileKernels {
                     (long) aOffset,
                     b.segment(),
                     (long) bOffset,
-                    MemorySegment.ofArray(c),
+                    c.segment(),
                     (long) cOffset,
                     (long) depth,
                     (long) groups,
+                    next.segment(),
                     (long) ahead,
                     (long) step * Float.BYTES);
         } catch (RuntimeException | Error e) {
@@ -178,7 +192,7 @@ final class EmittedKernels implements TileKernels {
 
     /** Machine code does not check what it touches, and a wrong offset would end the process. */
     private static void checkBounds(
-            int rows, int depth, int aSize, int aOffset, long bSize, int bOffset, int cSize, int cOffset) {
+            int rows, int depth, int aSize, int aOffset, long bSize, int bOffset, long cSize, int cOffset) {
         if (rows < 0
                 || depth < 0
                 || depth > DEPTH

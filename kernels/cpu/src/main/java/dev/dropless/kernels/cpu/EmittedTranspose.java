@@ -38,6 +38,9 @@ final class EmittedTranspose {
     /** Lanes of the upper and the lower row of a pair after each stage. */
     private static final int FIRST_INDEX = 32 - 2 * STAGES;
 
+    /** Fetched into the cache with every row: for transposed weights it is read when the next panel is made. */
+    private static final int AHEAD = TileKernels.PANEL * TileKernels.PANEL * Float.BYTES;
+
     private static final Gpr SOURCE = Gpr.RDI;
     private static final Gpr SOURCE_ROW = Gpr.RSI;
     private static final Gpr SOURCE_STRIDE = Gpr.RDX;
@@ -94,6 +97,7 @@ final class EmittedTranspose {
         assembler.move(SOURCE_ROW, SOURCE);
         for (int i = 0; i < SIZE; i++) {
             assembler.vector(VectorOp.LOAD, i, 0, Address.at(SOURCE_ROW, 0));
+            assembler.prefetch(Address.at(SOURCE_ROW, AHEAD));
             assembler.add(SOURCE_ROW, SOURCE_STRIDE);
         }
         int[] row = exchange(assembler);

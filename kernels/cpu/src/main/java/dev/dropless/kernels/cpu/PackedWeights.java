@@ -5,6 +5,7 @@ import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.Transpose;
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One projection of all experts, [inputs, outputs] each, in panels: element (k, packed column c) of an expert lies at
@@ -65,7 +66,8 @@ final class PackedWeights {
         return List.of(experts);
     }
 
-    private int index(int panel, int input) {
+    /** Element (input, 32 panel) of an expert's storage. */
+    int index(int panel, int input) {
         return (panel * inputs + input) * PANEL;
     }
 
@@ -164,6 +166,12 @@ final class PackedWeights {
             }
         }
         return 1;
+    }
+
+    /** The storage of an expert if its rows of a panel are tiles without padding in single precision, else null. */
+    @Nullable
+    Storage tiles(int expert, int panel) {
+        return experts[expert].isFloats() && (panel + 1) * lane() <= outputs ? experts[expert] : null;
     }
 
     /** Reads rows of a panel into a tile. */

@@ -49,8 +49,7 @@ final class ProductRunner {
         int depth = product.depth(group);
         int tileSize = rows * TileKernels.PANEL;
         boolean oneSlab = depth <= TileKernels.DEPTH;
-        scratch.results = Scratch.grown(scratch.results, oneSlab ? tileSize : panels * tileSize);
-        float[] results = scratch.results;
+        float[] results = scratch.results(oneSlab ? tileSize : panels * tileSize);
         scratch.rows = Scratch.grown(scratch.rows, rows * TileKernels.ROW_STRIDE);
         for (int k = 0; k == 0 || k < depth; k += TileKernels.DEPTH) {
             int slab = Math.min(TileKernels.DEPTH, depth - k);
@@ -59,24 +58,46 @@ final class ProductRunner {
             }
             int ready = 0;
             for (int p = 0; p < panels; p++) {
+                Storage place = product.inPlace(group, panel + p);
                 int tile = oneSlab ? 0 : p * tileSize;
-                if (k == 0) {
+                if (k == 0 && place == null) {
                     product.begin(group, row, rows, panel + p, results, tile);
                 }
                 if (slab > 0) {
                     if (ready == 0) {
                         ready = product.preparePanels(group, panel + p, panels - p, k, slab, scratch);
                     }
-                    int next = scratch.panelOffset + scratch.panelStride;
-                    kernels.multiply(
-                            rows, slab, scratch.rows, 0, scratch.panels, scratch.panelOffset, next, results, tile);
-                    scratch.panelOffset = next;
+                    if (place == null) {
+                        multiply(rows, slab, scratch, tile);
+                    } else {
+                        multiplyInPlace(product, group, row, rows, panel + p, slab, place, scratch);
+                    }
+                    scratch.panelOffset += scratch.panelStride;
                     ready--;
                 }
-                if (k + slab == depth) {
+                if (k + slab == depth && place == null) {
                     product.end(group, row, rows, panel + p, results, tile, scratch);
                 }
             }
         }
+    }
+
+    /** Panels come from memory: while one is multiplied, the next is fetched. */
+    private void multiply(int rows, int slab, Scratch scratch, int tile) {
+        Storage panels = scratch.panels;
+        int offset = scratch.panelOffset;
+        int next = offset + scratch.panelStride;
+        int length = slab * TileKernels.PANEL;
+        kernels.multiply(rows, slab, scratch.rows, 0, panels, offset, scratch.results, tile, panels, next, length);
+    }
+
+    /** Results come from memory: while one tile is computed, the next is fetched. */
+    private void multiplyInPlace(
+            Product product, int group, int row, int rows, int panel, int slab, Storage place, Scratch scratch) {
+        int tile = product.inPlaceOffset(group, row, panel);
+        int next = product.inPlaceOffset(group, row, panel + 1);
+        int length = rows * TileKernels.PANEL;
+        kernels.multiply(
+                rows, slab, scratch.rows, 0, scratch.panels, scratch.panelOffset, place, tile, place, next, length);
     }
 }

@@ -20,11 +20,22 @@ final class ScalarKernels implements TileKernels {
 
     @Override
     public void multiply(
-            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, int next, float[] c, int cOffset) {
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int nextOffset,
+            int nextLength) {
         float[] panel = b.array();
+        float[] tile = c.array();
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < PANEL; j += LANES) {
-                multiply(depth, a, aOffset + i * ROW_STRIDE, panel, bOffset + j, c, cOffset + i * PANEL + j);
+                multiply(depth, a, aOffset + i * ROW_STRIDE, panel, bOffset + j, tile, cOffset + i * PANEL + j);
             }
         }
     }

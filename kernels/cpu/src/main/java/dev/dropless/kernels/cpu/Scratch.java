@@ -13,7 +13,7 @@ final class Scratch {
     /** Packed panels [panel][k][PANEL]. */
     private Storage packed = NONE;
     /** Results [panel][row][PANEL]. */
-    float[] results = EMPTY;
+    Storage results = NONE;
     /** Where the panels lie that were prepared last: {@link #packed}, or the weights themselves. */
     Storage panels = NONE;
     /** Where the first of them begins. */
@@ -28,6 +28,15 @@ final class Scratch {
 
     static float[] grown(float[] array, int length) {
         return array.length >= length ? array : new float[Math.max(length, (int) Math.min(2L * array.length, 1 << 28))];
+    }
+
+    /** {@link #results}, of at least some length. */
+    float[] results(int length) {
+        float[] array = grown(results.array(), length);
+        if (array != results.array()) {
+            results = Storage.of(array);
+        }
+        return array;
     }
 
     /** Makes {@link #packed} the place of the panels, for {@code count} panels of {@code depth} rows. */

@@ -51,12 +51,24 @@ interface TileKernels {
      * @param aOffset element (0, 0) of a
      * @param b where the panel [depth][PANEL] lies
      * @param bOffset element (0, 0) of b
-     * @param next where the panel begins that will be multiplied after this one, to be fetched into the cache; may lie outside b
-     * @param c tile [rows][PANEL]
+     * @param c where the tile [rows][PANEL] lies
      * @param cOffset element (0, 0) of c
+     * @param next what will be read from memory after this and may be fetched into the cache meanwhile
+     * @param nextOffset its first element; may lie outside
+     * @param nextLength its elements
      */
     void multiply(
-            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, int next, float[] c, int cOffset);
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int nextOffset,
+            int nextLength);
 
     /**
      * Transposes blocks of BLOCK x BLOCK elements: block b has element (i, j) at {@code sourceOffset + b * sourceStep + i * sourceStride + j} of the source, and

@@ -33,8 +33,19 @@ final class VectorKernels implements TileKernels {
 
     @Override
     public void multiply(
-            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, int next, float[] c, int cOffset) {
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int nextOffset,
+            int nextLength) {
         float[] panel = b.array();
+        float[] tile = c.array();
         int groups = Math.ceilDiv(rows, MAX_ROWS);
         for (int group = 0; group < groups; group++) {
             int first = rows * group / groups;
@@ -42,7 +53,7 @@ final class VectorKernels implements TileKernels {
             int from = aOffset + first * ROW_STRIDE;
             int to = cOffset + first * PANEL;
             for (int j = 0; j < PANEL; j += 2 * LANES) {
-                MICRO.multiply(height, depth, a, from, panel, bOffset + j, c, to + j);
+                MICRO.multiply(height, depth, a, from, panel, bOffset + j, tile, to + j);
             }
         }
     }

@@ -2,6 +2,7 @@ package dev.dropless.kernels.cpu;
 
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.topology.Topology;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Weight gradients: dW_e += (scaled rows of inputs)^T (scaled rows of output gradients), where k runs over the rows of an expert. Experts without rows are
@@ -104,6 +105,18 @@ final class WgradProduct extends Product {
             }
         }
         return ready;
+    }
+
+    /** Gradients in single precision, but not a panel with padding, which has to be kept zero. */
+    @Override
+    @Nullable
+    Storage inPlace(int expert, int panel) {
+        return gradients.tiles(expert, panel);
+    }
+
+    @Override
+    int inPlaceOffset(int expert, int row, int panel) {
+        return gradients.index(panel, row);
     }
 
     @Override

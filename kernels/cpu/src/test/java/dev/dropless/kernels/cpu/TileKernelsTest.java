@@ -47,9 +47,12 @@ class TileKernelsTest {
                 Storage b = Storage.of(normal(5 + depth * TileKernels.PANEL));
                 float[] start = guarded(rows * TileKernels.PANEL);
                 float[] expected = start.clone();
-                float[] actual = start.clone();
-                scalar.multiply(rows, depth, a, 3, b, 5, 5, expected, 8);
-                kernels.multiply(rows, depth, a, 3, copy(b, kernels), 5, 5 + depth * TileKernels.PANEL, actual, 8);
+                float[] actual = new float[start.length];
+                Storage own = copy(b, kernels);
+                Storage tile = copy(Storage.of(start), kernels);
+                scalar.multiply(rows, depth, a, 3, b, 5, Storage.of(expected), 8, b, 5, 0);
+                kernels.multiply(rows, depth, a, 3, own, 5, tile, 8, own, 5 + depth * 32, depth * 32);
+                tile.read(0, actual.length, actual, 0);
                 assertArrayEquals(expected, actual, kernels.description() + ", rows and depth: " + rows + " " + depth);
             }
         }
@@ -102,17 +105,17 @@ class TileKernelsTest {
         TileKernels emitted = new EmittedKernels(Width.YMM, scalar);
         float[] a = new float[TileKernels.ROW_STRIDE + 10];
         Storage b = Storage.of(new float[10 * TileKernels.PANEL]);
-        float[] c = new float[2 * TileKernels.PANEL];
-        emitted.multiply(2, 10, a, 0, b, 0, 0, c, 0);
-        assertOutside(() -> emitted.multiply(-1, 10, a, 0, b, 0, 0, c, 0));
-        assertOutside(() -> emitted.multiply(3, 1, a, 0, b, 0, 0, c, 0));
-        assertOutside(() -> emitted.multiply(1, TileKernels.DEPTH + 1, a, 0, b, 0, 0, c, 0));
-        assertOutside(() -> emitted.multiply(2, 11, a, 0, b, 0, 0, c, 0));
-        assertOutside(() -> emitted.multiply(2, -1, a, 0, b, 0, 0, c, 0));
-        assertOutside(() -> emitted.multiply(2, 10, a, 1, b, 0, 0, c, 0));
-        assertOutside(() -> emitted.multiply(2, 10, a, -1, b, 0, 0, c, 0));
-        assertOutside(() -> emitted.multiply(2, 10, a, 0, b, 1, 0, c, 0));
-        assertOutside(() -> emitted.multiply(2, 10, a, 0, b, 0, 0, c, 1));
+        Storage c = Storage.of(new float[2 * TileKernels.PANEL]);
+        emitted.multiply(2, 10, a, 0, b, 0, c, 0, b, 0, 99);
+        assertOutside(() -> emitted.multiply(-1, 10, a, 0, b, 0, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(3, 1, a, 0, b, 0, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(1, TileKernels.DEPTH + 1, a, 0, b, 0, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(2, 11, a, 0, b, 0, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(2, -1, a, 0, b, 0, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(2, 10, a, 1, b, 0, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(2, 10, a, -1, b, 0, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(2, 10, a, 0, b, 1, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(2, 10, a, 0, b, 0, c, 1, b, 0, 99));
     }
 
     private static void assertOutside(Executable call) {
@@ -128,7 +131,7 @@ class TileKernelsTest {
         float[] b = normal(depth * TileKernels.PANEL);
         float[] c = normal(rows * TileKernels.PANEL);
         float[] start = c.clone();
-        scalar.multiply(rows, depth, a, 0, Storage.of(b), 0, 0, c, 0);
+        scalar.multiply(rows, depth, a, 0, Storage.of(b), 0, Storage.of(c), 0, Storage.of(b), 0, 0);
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < TileKernels.PANEL; j++) {
                 double sum = start[i * TileKernels.PANEL + j];
