@@ -17,8 +17,8 @@ import org.jspecify.annotations.Nullable;
 final class EmittedKernels implements TileKernels {
 
     /**
-     * A critical call gets the addresses of arrays, and no garbage collection starts while it lasts: with at most MAX_ROWS x DEPTH x PANEL multiply-adds of
-     * {@link ProductRunner} that is less than 100 microseconds.
+     * A critical call gets the addresses of arrays, and no garbage collection starts while it lasts: with the rows of
+     * {@link ProductRunner#maxRows} that is less than 100 microseconds.
      */
     private static final MethodHandle CALL =
             Linker.nativeLinker().downcallHandle(EmittedCode.SIGNATURE, Linker.Option.critical(true));

@@ -11,8 +11,10 @@ import dev.dropless.topology.TaskRunner;
  */
 final class ProductRunner {
 
-    /** Rows of a packed block: with their stride 650 KB. */
-    static final int MAX_ROWS = 160;
+    /** Rows of a packed block of full depth: with their stride 650 KB. */
+    private static final int FULL_DEPTH_ROWS = 160;
+    /** Rows of a packed block at most: limits the time of one call of emitted code, and the pages that a column of the block lies on. */
+    private static final int MAX_ROWS = 4 * FULL_DEPTH_ROWS;
 
     private final TileKernels kernels;
     private final TaskRunner tasks;
@@ -22,6 +24,12 @@ final class ProductRunner {
         this.kernels = kernels;
         this.tasks = tasks;
         this.scratches = scratches;
+    }
+
+    /** Rows of a packed block: the more, the less often the right operand is read; shallow blocks may be higher and still fit the second-level cache. */
+    static int maxRows(int depth) {
+        int slab = Math.clamp(depth, 1, TileKernels.DEPTH);
+        return Math.min(FULL_DEPTH_ROWS * TileKernels.DEPTH / slab, MAX_ROWS);
     }
 
     TileKernels kernels() {
