@@ -41,6 +41,16 @@ final class EmittedCode {
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG);
 
+    /** What {@link #copyEntry} takes: source and target, each with offset in elements and stride in bytes; on the stack the number of rows. */
+    static final FunctionDescriptor COPY_SIGNATURE = FunctionDescriptor.ofVoid(
+            ValueLayout.ADDRESS,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.ADDRESS,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG);
+
     private static final Gpr A = Gpr.RDI;
     private static final Gpr A_START = Gpr.RSI;
     private static final Gpr B = Gpr.RDX;
@@ -62,6 +72,7 @@ final class EmittedCode {
     private final Width width;
     private final Assembler assembler;
     private final MemorySegment[][] entries;
+    private final MemorySegment[] copyEntries;
 
     /**
      * Emits and loads the kernels of one instruction set. They stay for the life of the process.
@@ -80,7 +91,9 @@ final class EmittedCode {
                 kernel(rows, lines);
             }
         }
+        int[] copyOffsets = {copy(TileKernels.BLOCK), copy(TileKernels.PANEL)};
         ExecutableCode code = ExecutableCode.load(assembler.toByteArray());
+        this.copyEntries = new MemorySegment[] {code.entry(copyOffsets[0]), code.entry(copyOffsets[1])};
         this.entries = new MemorySegment[2][maxRows + 1];
         for (int lines = 0; lines < 2; lines++) {
             for (int rows = 1; rows <= maxRows; rows++) {
@@ -102,6 +115,33 @@ final class EmittedCode {
      */
     MemorySegment entry(int rows, int lines) {
         return entries[lines - 1][rows];
+    }
+
+    /** Entry point that copies rows of BLOCK or PANEL elements. */
+    MemorySegment copyEntry(int columns) {
+        return copyEntries[columns / TileKernels.BLOCK - 1];
+    }
+
+    private int copy(int columns) {
+        assembler.align(LINE);
+        int entry = assembler.position();
+        assembler.loadAddress(Gpr.RDI, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
+        assembler.loadAddress(Gpr.RCX, Address.at(Gpr.RCX, Gpr.R8, Float.BYTES, 0));
+        assembler.load(Gpr.RAX, Address.at(Gpr.RSP, Long.BYTES));
+        int loop = assembler.position();
+        int vectors = columns * Float.BYTES / width.bytes();
+        for (int j = 0; j < vectors; j++) {
+            assembler.vector(VectorOp.LOAD, j, 0, Address.at(Gpr.RDI, j * width.bytes()));
+        }
+        for (int j = 0; j < vectors; j++) {
+            assembler.vector(VectorOp.STORE, j, 0, Address.at(Gpr.RCX, j * width.bytes()));
+        }
+        assembler.add(Gpr.RDI, Gpr.RDX);
+        assembler.add(Gpr.RCX, Gpr.R9);
+        assembler.decrement(Gpr.RAX);
+        assembler.jumpIfNotZero(loop);
+        assembler.returnFromVectorCode();
+        return entry;
     }
 
     private void kernel(int rows, int lines) {

@@ -26,6 +26,9 @@ final class EmittedKernels implements TileKernels {
     private static final MethodHandle TRANSPOSE =
             Linker.nativeLinker().downcallHandle(EmittedTranspose.SIGNATURE, Linker.Option.critical(true));
 
+    private static final MethodHandle COPY =
+            Linker.nativeLinker().downcallHandle(EmittedCode.COPY_SIGNATURE, Linker.Option.critical(true));
+
     /** What the processor and the system allow: asked once, since the answer takes emitted code itself. */
     private static final class Host {
         static final @Nullable CpuFeatures FEATURES;
@@ -243,6 +246,49 @@ final class EmittedKernels implements TileKernels {
             throw e;
         } catch (Throwable e) {
             throw new IllegalStateException("a downcall threw a checked exception", e);
+        }
+    }
+
+    @Override
+    public void copyRows(
+            int rows,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        if (rows == 0) {
+            return;
+        }
+        checkRows(rows, columns, source, sourceOffset, sourceStride);
+        checkRows(rows, columns, target, targetOffset, targetStride);
+        if (target.isReadOnly()) {
+            throw new IllegalArgumentException("target: expected memory that can be written, found a read-only segment");
+        }
+        try {
+            COPY.invokeExact(
+                    code.copyEntry(columns),
+                    source,
+                    sourceOffset,
+                    sourceStride * Float.BYTES,
+                    target,
+                    targetOffset,
+                    targetStride * Float.BYTES,
+                    (long) rows);
+        } catch (RuntimeException | Error e) {
+            throw e;
+        } catch (Throwable e) {
+            throw new IllegalStateException("a downcall threw a checked exception", e);
+        }
+    }
+
+    private static void checkRows(int rows, int columns, MemorySegment segment, long offset, long stride) {
+        long last = offset + (rows - 1L) * stride + columns;
+        if (rows < 0 || (offset | stride) < 0 || last > segment.byteSize() / Float.BYTES) {
+            throw new IndexOutOfBoundsException("%d rows of %d at %d, stride %d of %d bytes"
+                    .formatted(rows, columns, offset, stride, segment.byteSize()));
         }
     }
 

@@ -1,7 +1,9 @@
 package dev.dropless.kernels.cpu;
 
+import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.topology.Topology;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
@@ -79,7 +81,13 @@ abstract class RowProduct extends Product {
     }
 
     /** Reads a tile of a matrix; columns from count to stride become zero. */
-    static void readTile(Matrix matrix, int row, int rows, int column, int count, float[] tile, int stride) {
+    final void readTile(Matrix matrix, int row, int rows, int column, int count, float[] tile, int stride) {
+        if (isWhole(matrix, count) && count == stride) {
+            long from = matrix.index(row, column);
+            MemorySegment target = MemorySegment.ofArray(tile);
+            kernels.copyRows(rows, count, matrix.segment(), from, matrix.rowStride(), target, 0, stride);
+            return;
+        }
         for (int i = 0; i < rows; i++) {
             Rows.read(matrix, row + i, column, count, tile, i * stride);
             Arrays.fill(tile, i * stride + count, (i + 1) * stride, 0f);
@@ -87,10 +95,21 @@ abstract class RowProduct extends Product {
     }
 
     /** Writes {@code count} columns of a tile. */
-    static void writeTile(
+    final void writeTile(
             float[] tile, int offset, int stride, int count, Matrix matrix, int row, int rows, int column) {
+        if (isWhole(matrix, count)) {
+            long to = matrix.index(row, column);
+            MemorySegment source = MemorySegment.ofArray(tile);
+            kernels.copyRows(rows, count, source, offset, stride, matrix.segment(), to, matrix.rowStride());
+            return;
+        }
         for (int i = 0; i < rows; i++) {
             Rows.write(tile, offset + i * stride, count, matrix, row + i, column);
         }
+    }
+
+    /** Whether a tile's rows are copied as they are, and whole. */
+    private static boolean isWhole(Matrix matrix, int count) {
+        return matrix.type() == ElementType.F32 && (count == TileKernels.BLOCK || count == TileKernels.PANEL);
     }
 }

@@ -1,6 +1,7 @@
 package dev.dropless.kernels.cpu;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 
 /**
  * The inner loops of one tier. Everything above them (packing, tiles, threads) is shared by all tiers.
@@ -87,6 +88,28 @@ interface TileKernels {
             int targetOffset,
             int targetStride,
             int targetStep);
+
+    /**
+     * Copies short rows of floats. Strides and offsets are in elements.
+     *
+     * @param rows how many
+     * @param columns elements of each, BLOCK or PANEL
+     */
+    default void copyRows(
+            int rows,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        for (int i = 0; i < rows; i++) {
+            long from = (sourceOffset + i * sourceStride) * Float.BYTES;
+            long to = (targetOffset + i * targetStride) * Float.BYTES;
+            MemorySegment.copy(source, from, target, to, (long) columns * Float.BYTES);
+        }
+    }
 
     /** y[i] = fma(alpha, x[i], y[i]). */
     void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset);

@@ -4,6 +4,7 @@ import dev.dropless.blocksparse.ExpertShape;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.WeightPart;
 import dev.dropless.topology.Topology;
+import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /** pre = v x W + b and hidden = activation(pre): tokens are gathered by the copy of rows, the activation runs on the finished tile. */
@@ -72,9 +73,9 @@ final class UpProduct extends RowProduct {
     private float[] part(int part, int rows, float[] tile, int offset, Scratch scratch) {
         int lane = weights.lane();
         float[] values = scratch.buffer(part, rows * lane);
-        for (int i = 0; i < rows; i++) {
-            System.arraycopy(tile, offset + i * TileKernels.PANEL + part * lane, values, i * lane, lane);
-        }
+        MemorySegment source = MemorySegment.ofArray(tile);
+        MemorySegment target = MemorySegment.ofArray(values);
+        kernels.copyRows(rows, lane, source, offset + part * lane, TileKernels.PANEL, target, 0, lane);
         return values;
     }
 }

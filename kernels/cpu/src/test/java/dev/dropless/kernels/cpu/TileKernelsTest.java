@@ -9,6 +9,7 @@ import dev.dropless.blocksparse.Activation;
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.kernels.cpu.x86.Assembler.Width;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -76,6 +77,38 @@ class TileKernelsTest {
                 assertArrayEquals(expected, target, kernels.description() + " " + blocks);
             }
         }
+    }
+
+    @Test
+    void copyRowsOfBothWidths() {
+        for (TileKernels kernels : List.of(scalar, vector, CpuTier.select(null))) {
+            for (int columns : new int[] {TileKernels.BLOCK, TileKernels.PANEL}) {
+                for (int rows : new int[] {0, 1, 5}) {
+                    float[] source = normal(3 + rows * 37);
+                    float[] target = guarded(rows * 40);
+                    float[] expected = target.clone();
+                    for (int i = 0; i < rows; i++) {
+                        System.arraycopy(source, 3 + i * 37, expected, 8 + i * 40, columns);
+                    }
+                    MemorySegment from = MemorySegment.ofArray(source);
+                    kernels.copyRows(rows, columns, from, 3, 37, MemorySegment.ofArray(target), 8, 40);
+                    assertArrayEquals(expected, target, kernels.description() + " " + rows + " x " + columns);
+                }
+            }
+        }
+    }
+
+    @Test
+    void copyRowsChecks() {
+        TileKernels kernels = CpuTier.select(null);
+        MemorySegment source = MemorySegment.ofArray(new float[64]);
+        MemorySegment target = MemorySegment.ofArray(new float[64]);
+        kernels.copyRows(2, 32, source, 0, 32, target, 0, 32);
+        assertOutside(() -> kernels.copyRows(2, 32, source, 1, 32, target, 0, 32));
+        assertOutside(() -> kernels.copyRows(2, 32, source, 0, 32, target, 0, 33));
+        assertOutside(() -> kernels.copyRows(1, 16, source, -1, 32, target, 0, 32));
+        MemorySegment frozen = target.asReadOnly();
+        assertThrows(IllegalArgumentException.class, () -> kernels.copyRows(1, 16, source, 0, 32, frozen, 0, 32));
     }
 
     @Test
