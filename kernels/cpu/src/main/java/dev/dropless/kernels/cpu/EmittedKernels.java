@@ -224,7 +224,15 @@ final class EmittedKernels implements TileKernels {
         }
         if (width != Width.ZMM) {
             others.transpose(
-                    blocks, source, sourceOffset, sourceStride, sourceStep, target, targetOffset, targetStride, targetStep);
+                    blocks,
+                    source,
+                    sourceOffset,
+                    sourceStride,
+                    sourceStep,
+                    target,
+                    targetOffset,
+                    targetStride,
+                    targetStep);
             return;
         }
         checkBlocks(blocks, source.elements(), sourceOffset, sourceStride, sourceStep);
@@ -265,7 +273,8 @@ final class EmittedKernels implements TileKernels {
         checkRows(rows, columns, source, sourceOffset, sourceStride);
         checkRows(rows, columns, target, targetOffset, targetStride);
         if (target.isReadOnly()) {
-            throw new IllegalArgumentException("target: expected memory that can be written, found a read-only segment");
+            throw new IllegalArgumentException(
+                    "target: expected memory that can be written, found a read-only segment");
         }
         try {
             COPY.invokeExact(
@@ -295,8 +304,8 @@ final class EmittedKernels implements TileKernels {
     private static void checkBlocks(int blocks, long size, int offset, int stride, int step) {
         long last = offset + (blocks - 1L) * step + (BLOCK - 1L) * stride + BLOCK;
         if ((blocks | offset | stride | step) < 0 || last > size) {
-            throw new IndexOutOfBoundsException("%d blocks at %d, stride %d, step %d of %d elements"
-                    .formatted(blocks, offset, stride, step, size));
+            throw new IndexOutOfBoundsException(
+                    "%d blocks at %d, stride %d, step %d of %d elements".formatted(blocks, offset, stride, step, size));
         }
     }
 
@@ -333,7 +342,15 @@ final class EmittedKernels implements TileKernels {
 
     @Override
     public void differentiateGated(
-            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset, float[] h) {
+            FloatActivation activation,
+            int n,
+            float[] g,
+            int gOffset,
+            float[] a,
+            int aOffset,
+            float[] b,
+            int bOffset,
+            float[] h) {
         others.differentiateGated(activation, n, g, gOffset, a, aOffset, b, bOffset, h);
     }
 }

@@ -33,8 +33,7 @@ final class PackedWeights {
      * @param outputs columns of each part
      * @param parts 1 or 2
      */
-    PackedWeights(
-            ElementType type, int numExperts, int inputs, int outputs, int parts, Storage.Allocator allocator) {
+    PackedWeights(ElementType type, int numExperts, int inputs, int outputs, int parts, Storage.Allocator allocator) {
         this.inputs = inputs;
         this.outputs = outputs;
         this.parts = parts;
@@ -147,8 +146,7 @@ final class PackedWeights {
                 int from = index(k / PANEL, first + i);
                 for (int j = 0; j < PANEL; j += TileKernels.BLOCK) {
                     int to = j * PANEL + i;
-                    kernels.transpose(
-                            depth / PANEL, storage, from + j, PANEL, step, target, to, PANEL, PANEL * PANEL);
+                    kernels.transpose(depth / PANEL, storage, from + j, PANEL, step, target, to, PANEL, PANEL * PANEL);
                 }
             }
             return 1;

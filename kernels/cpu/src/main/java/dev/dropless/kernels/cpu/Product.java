@@ -52,6 +52,6 @@ abstract class Product {
         throw new UnsupportedOperationException("no tile in place");
     }
 
-    /** Takes the finished tile [rows][PANEL]. */
+    /** Takes the finished tile [rows][PANEL], which lies in {@code scratch.results}. */
     abstract void end(int group, int row, int rows, int panel, float[] tile, int offset, Scratch scratch);
 }

@@ -3,7 +3,6 @@ package dev.dropless.kernels.cpu;
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.topology.Topology;
-import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
@@ -81,30 +80,28 @@ abstract class RowProduct extends Product {
     }
 
     /** Reads a tile of a matrix; columns from count to stride become zero. */
-    final void readTile(Matrix matrix, int row, int rows, int column, int count, float[] tile, int stride) {
+    final void readTile(Matrix matrix, int row, int rows, int column, int count, Storage tile, int stride) {
         if (isWhole(matrix, count) && count == stride) {
             long from = matrix.index(row, column);
-            MemorySegment target = MemorySegment.ofArray(tile);
-            kernels.copyRows(rows, count, matrix.segment(), from, matrix.rowStride(), target, 0, stride);
+            kernels.copyRows(rows, count, matrix.segment(), from, matrix.rowStride(), tile.segment(), 0, stride);
             return;
         }
         for (int i = 0; i < rows; i++) {
-            Rows.read(matrix, row + i, column, count, tile, i * stride);
-            Arrays.fill(tile, i * stride + count, (i + 1) * stride, 0f);
+            Rows.read(matrix, row + i, column, count, tile.array(), i * stride);
+            Arrays.fill(tile.array(), i * stride + count, (i + 1) * stride, 0f);
         }
     }
 
     /** Writes {@code count} columns of a tile. */
     final void writeTile(
-            float[] tile, int offset, int stride, int count, Matrix matrix, int row, int rows, int column) {
+            Storage tile, int offset, int stride, int count, Matrix matrix, int row, int rows, int column) {
         if (isWhole(matrix, count)) {
             long to = matrix.index(row, column);
-            MemorySegment source = MemorySegment.ofArray(tile);
-            kernels.copyRows(rows, count, source, offset, stride, matrix.segment(), to, matrix.rowStride());
+            kernels.copyRows(rows, count, tile.segment(), offset, stride, matrix.segment(), to, matrix.rowStride());
             return;
         }
         for (int i = 0; i < rows; i++) {
-            Rows.write(tile, offset + i * stride, count, matrix, row + i, column);
+            Rows.write(tile.array(), offset + i * stride, count, matrix, row + i, column);
         }
     }
 

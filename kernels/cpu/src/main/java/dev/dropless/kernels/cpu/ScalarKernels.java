@@ -1,5 +1,7 @@
 package dev.dropless.kernels.cpu;
 
+import dev.dropless.blocksparse.ElementType;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
 /** Plain Java, for processors and runtimes without the Vector API; also the tails of the vector loops, and what the other tiers are tested against. */
@@ -82,16 +84,14 @@ final class ScalarKernels implements TileKernels {
             int targetOffset,
             int targetStride,
             int targetStep) {
-        float[] block = new float[BLOCK * BLOCK];
+        MemorySegment from = source.segment(); // an array, or memory of emitted code without a transposition of its own
         for (int b = 0; b < blocks; b++) {
-            int from = sourceOffset + b * sourceStep;
+            int first = sourceOffset + b * sourceStep;
             int to = targetOffset + b * targetStep;
-            for (int i = 0; i < BLOCK; i++) {
-                source.read(from + i * sourceStride, BLOCK, block, i * BLOCK);
-            }
             for (int j = 0; j < BLOCK; j++) {
                 for (int i = 0; i < BLOCK; i++) {
-                    target[to + j * targetStride + i] = block[i * BLOCK + j];
+                    long index = first + (long) i * sourceStride + j;
+                    target[to + j * targetStride + i] = from.get(ElementType.FLOAT, index * Float.BYTES);
                 }
             }
         }
@@ -152,7 +152,15 @@ final class ScalarKernels implements TileKernels {
 
     @Override
     public void differentiateGated(
-            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset, float[] h) {
+            FloatActivation activation,
+            int n,
+            float[] g,
+            int gOffset,
+            float[] a,
+            int aOffset,
+            float[] b,
+            int bOffset,
+            float[] h) {
         for (int i = 0; i < n; i++) {
             float gate = a[aOffset + i];
             float up = b[bOffset + i];

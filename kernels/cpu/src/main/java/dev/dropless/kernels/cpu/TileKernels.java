@@ -140,5 +140,13 @@ interface TileKernels {
      * @param h scratch of n elements
      */
     void differentiateGated(
-            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset, float[] h);
+            FloatActivation activation,
+            int n,
+            float[] g,
+            int gOffset,
+            float[] a,
+            int aOffset,
+            float[] b,
+            int bOffset,
+            float[] h);
 }

@@ -135,7 +135,15 @@ final class VectorKernels implements TileKernels {
 
     @Override
     public void differentiateGated(
-            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset, float[] h) {
+            FloatActivation activation,
+            int n,
+            float[] g,
+            int gOffset,
+            float[] a,
+            int aOffset,
+            float[] b,
+            int bOffset,
+            float[] h) {
         int end = FLOATS.loopBound(n);
         hidden(activation, end, a, aOffset, h, 0);
         slopes(activation, end, a, aOffset);
@@ -143,7 +151,8 @@ final class VectorKernels implements TileKernels {
         TAIL.differentiateGated(activation, n - end, g, gOffset + end, a, aOffset + end, b, bOffset + end, h);
     }
 
-    // One loop a method: the compiler gives up inlining in the middle of a method that has grown too large, and vectors would be allocated.
+    // One loop a method: the compiler gives up inlining in the middle of a method that has grown too large, and vectors
+    // would be allocated.
 
     private static void hidden(FloatActivation activation, int end, float[] a, int aOffset, float[] h, int hOffset) {
         for (int i = 0; i < end; i += LANES) {
@@ -188,8 +197,7 @@ final class VectorKernels implements TileKernels {
         for (int i = 0; i < end; i += LANES) {
             FloatVector up = FloatVector.fromArray(FLOATS, b, bOffset + i);
             FloatVector gradient = FloatVector.fromArray(FLOATS, g, gOffset + i);
-            FloatVector slope =
-                    FloatVector.fromArray(FLOATS, a, aOffset + i).mul(VectorMath.up(activation, up));
+            FloatVector slope = FloatVector.fromArray(FLOATS, a, aOffset + i).mul(VectorMath.up(activation, up));
             gradient.mul(slope).intoArray(a, aOffset + i);
             FloatVector hidden = FloatVector.fromArray(FLOATS, h, i)
                     .blend(0f, up.abs().compare(VectorOperators.GT, activation.upLimit()));

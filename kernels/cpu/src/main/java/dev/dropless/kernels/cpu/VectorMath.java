@@ -227,7 +227,9 @@ final class VectorMath {
 
     static FloatVector dHidden(FloatActivation activation, FloatVector a) {
         FloatVector slope = slope(activation, a);
-        return activation.gateMax() == NONE ? slope : slope.blend(0f, a.compare(VectorOperators.GT, activation.gateMax()));
+        return activation.gateMax() == NONE
+                ? slope
+                : slope.blend(0f, a.compare(VectorOperators.GT, activation.gateMax()));
     }
 
     static FloatVector up(FloatActivation activation, FloatVector b) {

@@ -59,9 +59,18 @@ class TileKernelsTest {
         }
     }
 
+    private List<TileKernels> tiers() {
+        List<TileKernels> tiers = new ArrayList<>(List.of(scalar, vector));
+        if (EmittedKernels.disqualifier() == null) {
+            tiers.add(new EmittedKernels(Width.YMM, scalar));
+            tiers.add(CpuTier.EMITTED.create());
+        }
+        return tiers;
+    }
+
     @Test
     void transposeBlocks() {
-        for (TileKernels kernels : List.of(scalar, vector, CpuTier.select(null))) {
+        for (TileKernels kernels : tiers()) {
             for (int blocks = 0; blocks <= 3; blocks++) {
                 float[] source = normal(7 + blocks * 19 + 16 * 21);
                 float[] target = guarded(blocks * 16 * 18);
@@ -81,7 +90,7 @@ class TileKernelsTest {
 
     @Test
     void copyRowsOfBothWidths() {
-        for (TileKernels kernels : List.of(scalar, vector, CpuTier.select(null))) {
+        for (TileKernels kernels : tiers()) {
             for (int columns : new int[] {TileKernels.BLOCK, TileKernels.PANEL}) {
                 for (int rows : new int[] {0, 1, 5}) {
                     float[] source = normal(3 + rows * 37);
@@ -113,6 +122,7 @@ class TileKernelsTest {
 
     @Test
     void emittedTransposeChecksBounds() {
+        assumeTrue(CpuTier.best() == CpuTier.EMITTED && EmittedKernels.widest() == Width.ZMM, "needs AVX-512");
         TileKernels kernels = CpuTier.select(null);
         Storage source = Storage.of(new float[16 * 20 + 16]);
         float[] target = new float[2 * 16 * 16];

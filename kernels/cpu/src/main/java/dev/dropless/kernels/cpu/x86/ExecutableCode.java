@@ -1,6 +1,5 @@
 package dev.dropless.kernels.cpu.x86;
 
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
@@ -40,8 +39,7 @@ public final class ExecutableCode implements AutoCloseable {
     private static ExecutableCode map(byte[] code, long bytes, Arena arena) throws Throwable {
         MemorySegment state = arena.allocate(Libc.STATE);
         int writable = Libc.PROT_READ | Libc.PROT_WRITE;
-        long address =
-                (long) Libc.MMAP.invokeExact(state, 0L, bytes, writable, Libc.MAP_PRIVATE_ANONYMOUS, -1, 0L);
+        long address = (long) Libc.MMAP.invokeExact(state, 0L, bytes, writable, Libc.MAP_PRIVATE_ANONYMOUS, -1, 0L);
         if (address == Libc.MAP_FAILED) {
             throw refused("mmap", state);
         }
