@@ -6,6 +6,7 @@ module dev.dropless.cli {
     requires java.desktop;
     requires org.knowm.xchart;
     requires me.tongfei.progressbar;
+    requires static jdk.incubator.vector;
     requires static transitive org.jspecify;
 
     opens dev.dropless.cli to

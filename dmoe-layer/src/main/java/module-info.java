@@ -4,7 +4,9 @@ module dev.dropless.moe {
     requires static transitive org.jspecify;
 
     exports dev.dropless.moe;
+    exports dev.dropless.moe.family;
     exports dev.dropless.moe.loss;
     exports dev.dropless.moe.padded;
     exports dev.dropless.moe.router;
+    exports dev.dropless.moe.sparse;
 }

@@ -163,6 +163,54 @@ public record Matrix(
     }
 
     /**
+     * Reads a row.
+     *
+     * @param row row
+     * @param target receives the {@link #columns} elements, exact
+     */
+    public void getRow(long row, double[] target) {
+        int n = (int) columns;
+        long start = index(row, 0) * type.bytes();
+        switch (type) {
+            case F64 -> MemorySegment.copy(segment, ElementType.DOUBLE, start, target, 0, n);
+            case F32 -> {
+                for (int j = 0; j < n; j++) {
+                    target[j] = segment.get(ElementType.FLOAT, start + 4L * j);
+                }
+            }
+            case BF16, F16 -> {
+                for (int j = 0; j < n; j++) {
+                    target[j] = type.get(segment, start + 2L * j);
+                }
+            }
+        }
+    }
+
+    /**
+     * Writes a row, each element rounded to {@link #type}.
+     *
+     * @param row row
+     * @param source {@link #columns} elements
+     */
+    public void setRow(long row, double[] source) {
+        int n = (int) columns;
+        long start = index(row, 0) * type.bytes();
+        switch (type) {
+            case F64 -> MemorySegment.copy(source, 0, segment, ElementType.DOUBLE, start, n);
+            case F32 -> {
+                for (int j = 0; j < n; j++) {
+                    segment.set(ElementType.FLOAT, start + 4L * j, (float) source[j]);
+                }
+            }
+            case BF16, F16 -> {
+                for (int j = 0; j < n; j++) {
+                    type.set(segment, start + 2L * j, source[j]);
+                }
+            }
+        }
+    }
+
+    /**
      * A view of consecutive rows.
      *
      * @param first first row

@@ -18,7 +18,7 @@ final class Doubles {
     static double[][] read(Matrix matrix) {
         double[][] values = zeros(matrix.rows(), matrix.columns());
         for (int i = 0; i < values.length; i++) {
-            readRow(matrix, i, values[i]);
+            matrix.getRow(i, values[i]);
         }
         return values;
     }
@@ -41,14 +41,8 @@ final class Doubles {
 
     static double[] readRow(Matrix matrix, long row) {
         double[] values = new double[Math.toIntExact(matrix.columns())];
-        readRow(matrix, row, values);
+        matrix.getRow(row, values);
         return values;
-    }
-
-    private static void readRow(Matrix matrix, long row, double[] values) {
-        for (int j = 0; j < values.length; j++) {
-            values[j] = matrix.get(row, j);
-        }
     }
 
     static void write(double[][] values, Matrix target, boolean accumulate) {

@@ -63,7 +63,7 @@ final class ReferenceExpertKernels implements ExpertKernels {
                 if (pre != null) {
                     writeRow(values, pre, r, false);
                 }
-                writeRow(hidden(values, weights.shape(), activation), hidden, r, false);
+                writeRow(hidden(values, weights.shape().gated(), activation), hidden, r, false);
             }
         }
     }
@@ -117,7 +117,7 @@ final class ReferenceExpertKernels implements ExpertKernels {
                 double[] dToken = readRow(dY, topology.tokenOfRow(r));
                 double[] values = readRow(pre, r);
                 if (recomputeHidden) {
-                    writeRow(hidden(values, shape, activation), hidden, r, false);
+                    writeRow(hidden(values, shape.gated(), activation), hidden, r, false);
                 }
                 double[] g = expert.hiddenGradient(dToken); // of an output of weight one
                 if (dCombineWeights != null) {
@@ -125,7 +125,7 @@ final class ReferenceExpertKernels implements ExpertKernels {
                     setSlot(dCombineWeights, topology, r, gradient);
                 }
                 double[] dHidden = scale(slot(combineWeights, topology, r), g);
-                writeRow(preActivationGradient(values, dHidden, shape, activation), dPre, r, false);
+                writeRow(preActivationGradient(values, dHidden, shape.gated(), activation), dPre, r, false);
             }
         }
     }
@@ -238,23 +238,39 @@ final class ReferenceExpertKernels implements ExpertKernels {
         }
     }
 
-    private static double[] hidden(double[] pre, ExpertShape shape, Activation activation) {
-        int f = shape.ffnHiddenSize();
-        double[] hidden = new double[f];
-        for (int i = 0; i < f; i++) {
-            hidden[i] = shape.gated()
-                    ? ActivationMath.hidden(activation, pre[i], pre[f + i])
+    @Override
+    public void activate(Activation activation, boolean gated, Matrix pre, Matrix hidden) {
+        ExpertOperands.activate(SPACE, gated, pre, hidden);
+        for (long r = 0; r < hidden.rows(); r++) {
+            writeRow(hidden(readRow(pre, r), gated, activation), hidden, r, false);
+        }
+    }
+
+    @Override
+    public void activateBackward(Activation activation, boolean gated, Matrix pre, Matrix dHidden, Matrix dPre) {
+        ExpertOperands.activateBackward(SPACE, gated, pre, dHidden, dPre);
+        for (long r = 0; r < dHidden.rows(); r++) {
+            double[] gradient = preActivationGradient(readRow(pre, r), readRow(dHidden, r), gated, activation);
+            writeRow(gradient, dPre, r, false);
+        }
+    }
+
+    private static double[] hidden(double[] pre, boolean gated, Activation activation) {
+        double[] hidden = new double[gated ? pre.length / 2 : pre.length];
+        for (int i = 0; i < hidden.length; i++) {
+            hidden[i] = gated
+                    ? ActivationMath.hidden(activation, pre[i], pre[hidden.length + i])
                     : ActivationMath.hidden(activation, pre[i]);
         }
         return hidden;
     }
 
     private static double[] preActivationGradient(
-            double[] pre, double[] dHidden, ExpertShape shape, Activation activation) {
-        int f = shape.ffnHiddenSize();
+            double[] pre, double[] dHidden, boolean gated, Activation activation) {
+        int f = dHidden.length;
         double[] dPre = new double[pre.length];
         for (int i = 0; i < f; i++) {
-            if (shape.gated()) {
+            if (gated) {
                 dPre[i] = dHidden[i] * ActivationMath.dGate(activation, pre[i], pre[f + i]);
                 dPre[f + i] = dHidden[i] * ActivationMath.dUp(activation, pre[i], pre[f + i]);
             } else {

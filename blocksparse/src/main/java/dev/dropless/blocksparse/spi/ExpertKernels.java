@@ -176,4 +176,25 @@ public interface ExpertKernels {
             Matrix dX,
             boolean accumulate,
             @Nullable Matrix dInputWeights);
+
+    /**
+     * The activation alone, for paths that compute the products themselves: hidden = activation(pre), elementwise.
+     *
+     * @param activation which
+     * @param gated whether {@code pre} has up columns after the gate's
+     * @param pre pre-activations [M, F], or [M, 2F] where gated
+     * @param hidden receives activations [M, F]
+     */
+    void activate(Activation activation, boolean gated, Matrix pre, Matrix hidden);
+
+    /**
+     * Backward of {@link #activate}: dPre = dHidden times the derivative at pre.
+     *
+     * @param activation which
+     * @param gated whether {@code pre} has up columns after the gate's
+     * @param pre pre-activations [M, F], or [M, 2F] where gated
+     * @param dHidden gradient of the activations [M, F]
+     * @param dPre receives the gradient of pre, shaped like it; may be {@code pre}
+     */
+    void activateBackward(Activation activation, boolean gated, Matrix pre, Matrix dHidden, Matrix dPre);
 }

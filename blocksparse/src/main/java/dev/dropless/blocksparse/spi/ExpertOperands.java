@@ -238,6 +238,39 @@ public final class ExpertOperands {
     }
 
     /**
+     * Checks {@link ExpertKernels#activate}.
+     *
+     * @param space memory of the back end
+     * @param gated whether there are up columns
+     * @param pre [M, F], or [M, 2F]
+     * @param hidden [M, F]
+     */
+    public static void activate(MemorySpace space, boolean gated, Matrix pre, Matrix hidden) {
+        shape("hidden", hidden, space, hidden.rows(), hidden.columns());
+        shape("pre", pre, space, hidden.rows(), gated ? 2 * hidden.columns() : hidden.columns());
+        apart("hidden", hidden, "pre", pre);
+    }
+
+    /**
+     * Checks {@link ExpertKernels#activateBackward}.
+     *
+     * @param space memory of the back end
+     * @param gated whether there are up columns
+     * @param pre [M, F], or [M, 2F]
+     * @param dHidden [M, F]
+     * @param dPre like {@code pre}: {@code pre} itself, or apart from it
+     */
+    public static void activateBackward(MemorySpace space, boolean gated, Matrix pre, Matrix dHidden, Matrix dPre) {
+        shape("dHidden", dHidden, space, dHidden.rows(), dHidden.columns());
+        shape("pre", pre, space, dHidden.rows(), gated ? 2 * dHidden.columns() : dHidden.columns());
+        shape("dPre", dPre, space, pre.rows(), pre.columns());
+        if (!dPre.equals(pre)) {
+            apart("dPre", dPre, "pre", pre);
+        }
+        apart("dPre", dPre, "dHidden", dHidden);
+    }
+
+    /**
      * Checks {@link ExpertWeights#load} and {@link ExpertWeights#store}.
      *
      * @param shape of the weights

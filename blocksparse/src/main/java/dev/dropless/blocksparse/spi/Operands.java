@@ -180,31 +180,9 @@ public final class Operands {
 
     /** The same object, or the same blocks in the same places. */
     private static void samePattern(String argument, BlockPattern expected, BlockPattern found) {
-        if (expected != found && !expected.equals(found) && !sameBlocks(expected, found)) {
+        if (!expected.sameBlocks(found)) {
             throw mismatch(argument, "the pattern of x, " + describe(expected), "another, " + describe(found));
         }
-    }
-
-    private static boolean sameBlocks(BlockPattern x, BlockPattern y) {
-        if (x.blocks() != y.blocks() || x.blockRows() != y.blockRows() || x.blockColumns() != y.blockColumns()) {
-            return false;
-        }
-        for (int row = 0; row <= x.blockRows(); row++) {
-            if (x.rowOffset(row) != y.rowOffset(row) || x.firstBlock(row) != y.firstBlock(row)) {
-                return false;
-            }
-        }
-        for (int column = 0; column <= x.blockColumns(); column++) {
-            if (x.columnOffset(column) != y.columnOffset(column)) {
-                return false;
-            }
-        }
-        for (int block = 0; block < x.blocks(); block++) {
-            if (x.columnOf(block) != y.columnOf(block)) {
-                return false;
-            }
-        }
-        return true;
     }
 
     private static long rows(Matrix matrix, Transpose transpose) {

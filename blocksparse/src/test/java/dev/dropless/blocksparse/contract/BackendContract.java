@@ -57,6 +57,15 @@ public abstract class BackendContract {
         }
     }
 
+    /** Activations alone. */
+    @Nested
+    class Activations extends ActivationContract {
+        @Override
+        BackendContract backend() {
+            return BackendContract.this;
+        }
+    }
+
     /** Level 2 as a whole. */
     @Nested
     class Path extends ExpertPathContract {

@@ -1,129 +1,105 @@
 package dev.dropless.moe.padded;
 
-import dev.dropless.blocksparse.Activation;
-import dev.dropless.blocksparse.ActivationMath;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.topology.TaskRunner;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/** What a padded layer does beside matrix products: gather, scatter and activation, on host matrices, parallel over rows. */
+/** What moves rows between tokens and bins: gather, scatter and their dot products, on host matrices, parallel over rows. */
 final class BinnedOps {
 
     private static final int ROWS_PER_TASK = 64;
 
     private final TaskRunner tasks;
     private final Bins bins;
+    private final int topK;
 
     BinnedOps(TaskRunner tasks, Bins bins) {
         this.tasks = tasks;
         this.bins = bins;
+        this.topK = bins.kept().topK();
     }
 
-    /** What to do with one row. */
+    /** What to do with one row, given two buffers of its length. */
     @FunctionalInterface
     private interface Row {
-        void run(int row);
+        void run(int row, double[] first, double[] second);
     }
 
-    private void overRows(int rows, Row body) {
-        int count = Math.ceilDiv(rows, ROWS_PER_TASK);
-        tasks.run(count, task -> {
-            int end = Math.min(rows, (task + 1) * ROWS_PER_TASK);
+    private void overRows(int rows, long columns, Row body) {
+        tasks.run(Math.ceilDiv(rows, ROWS_PER_TASK), task -> {
+            double[] first = new double[Math.toIntExact(columns)];
+            double[] second = new double[first.length];
+            int end = (int) Math.min(rows, (task + 1L) * ROWS_PER_TASK);
             for (int row = task * ROWS_PER_TASK; row < end; row++) {
-                body.run(row);
+                body.run(row, first, second);
             }
         });
     }
 
     private int tokenOf(int slot) {
-        return slot / bins.kept().topK();
+        return slot / topK;
     }
 
     private double weight(@Nullable Matrix weights, int slot) {
-        return weights == null
-                ? 1
-                : weights.get(tokenOf(slot), slot % bins.kept().topK());
+        return weights == null ? 1 : weights.get(tokenOf(slot), slot % topK);
     }
 
     /** binned[row] = weight of its slot * tokens[its token]; 0 in padding rows. */
     void gather(Matrix tokens, @Nullable Matrix weights, Matrix binned) {
-        overRows(bins.rows(), row -> {
+        overRows(bins.rows(), binned.columns(), (row, values, unused) -> {
             int slot = bins.slotOfRow(row);
             if (slot == Bins.PADDING) {
-                binned.sliceRows(row, 1).fill(0);
+                Arrays.fill(values, 0);
+                binned.setRow(row, values);
             } else if (weights == null) {
                 binned.sliceRows(row, 1).copyFrom(tokens.sliceRows(tokenOf(slot), 1));
             } else {
                 double factor = weight(weights, slot);
-                for (long j = 0; j < binned.columns(); j++) {
-                    binned.set(row, j, factor * tokens.get(tokenOf(slot), j));
+                tokens.getRow(tokenOf(slot), values);
+                for (int j = 0; j < values.length; j++) {
+                    values[j] *= factor;
                 }
+                binned.setRow(row, values);
             }
         });
     }
 
     /** tokens[t] = sum over its slots of weight * binned[row of slot], in rank order; added to tokens if {@code accumulate}. */
     void scatter(Matrix binned, @Nullable Matrix weights, Matrix tokens, boolean accumulate) {
-        int topK = bins.kept().topK();
-        overRows(bins.kept().tokens(), token -> {
-            for (long j = 0; j < tokens.columns(); j++) {
-                double sum = accumulate ? tokens.get(token, j) : 0;
-                for (int slot = token * topK; slot < (token + 1) * topK; slot++) {
-                    int row = bins.rowOfSlot(slot);
-                    if (row >= 0) {
-                        sum += weight(weights, slot) * binned.get(row, j);
+        overRows(bins.kept().tokens(), tokens.columns(), (token, sum, values) -> {
+            Arrays.fill(sum, 0);
+            if (accumulate) {
+                tokens.getRow(token, sum);
+            }
+            for (int slot = token * topK; slot < (token + 1) * topK; slot++) {
+                int row = bins.rowOfSlot(slot);
+                if (row >= 0) {
+                    double factor = weight(weights, slot);
+                    binned.getRow(row, values);
+                    for (int j = 0; j < sum.length; j++) {
+                        sum[j] += factor * values[j];
                     }
                 }
-                tokens.set(token, j, sum);
             }
+            tokens.setRow(token, sum);
         });
     }
 
     /** weights[slot] = sum over columns of tokens[its token] * binned[its row]; 0 for slots without a row. */
     void slotDots(Matrix tokens, Matrix binned, Matrix weights) {
-        int topK = bins.kept().topK();
-        overRows(bins.kept().tokens(), token -> {
+        overRows(bins.kept().tokens(), tokens.columns(), (token, x, values) -> {
+            tokens.getRow(token, x);
             for (int rank = 0; rank < topK; rank++) {
                 int row = bins.rowOfSlot(token * topK + rank);
                 double sum = 0;
-                for (long j = 0; row >= 0 && j < tokens.columns(); j++) {
-                    sum += tokens.get(token, j) * binned.get(row, j);
+                if (row >= 0) {
+                    binned.getRow(row, values);
+                    for (int j = 0; j < x.length; j++) {
+                        sum += x[j] * values[j];
+                    }
                 }
                 weights.set(token, rank, sum);
-            }
-        });
-    }
-
-    /** hidden = activation(pre), in every row: padding is computed too. */
-    void activate(Activation activation, boolean gated, Matrix pre, Matrix hidden) {
-        long ffn = hidden.columns();
-        overRows(bins.rows(), row -> {
-            for (long j = 0; j < ffn; j++) {
-                double a = pre.get(row, j);
-                hidden.set(
-                        row,
-                        j,
-                        gated
-                                ? ActivationMath.hidden(activation, a, pre.get(row, ffn + j))
-                                : ActivationMath.hidden(activation, a));
-            }
-        });
-    }
-
-    /** dPre = dHidden * activation'(pre); dPre may be pre. */
-    void activateBackward(Activation activation, boolean gated, Matrix pre, Matrix dHidden, Matrix dPre) {
-        long ffn = dHidden.columns();
-        overRows(bins.rows(), row -> {
-            for (long j = 0; j < ffn; j++) {
-                double a = pre.get(row, j);
-                double gradient = dHidden.get(row, j);
-                if (gated) {
-                    double b = pre.get(row, ffn + j);
-                    dPre.set(row, j, gradient * ActivationMath.dGate(activation, a, b));
-                    dPre.set(row, ffn + j, gradient * ActivationMath.dUp(activation, a, b));
-                } else {
-                    dPre.set(row, j, gradient * ActivationMath.dHidden(activation, a));
-                }
             }
         });
     }

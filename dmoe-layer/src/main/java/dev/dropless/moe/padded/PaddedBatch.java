@@ -70,7 +70,7 @@ final class PaddedBatch implements ExpertBatch {
             weights.addBias(WeightPart.UP_BIAS, up(pre));
         }
         Matrix hidden = scope.allocate(execution.activationType(), rows, shape().ffnHiddenSize());
-        ops.activate(execution.activation(), shape().gated(), pre, hidden);
+        execution.kernels().experts().activate(execution.activation(), shape().gated(), pre, hidden);
         Matrix out = scope.allocate(wide(), rows, shape().hiddenSize());
         weights.multiply(hidden, WeightPart.DOWN, Transpose.N, out, false);
         weights.addBias(WeightPart.DOWN_BIAS, out);
@@ -108,7 +108,10 @@ final class PaddedBatch implements ExpertBatch {
         Matrix dHidden = scratch.allocate(execution.activationType(), bins.rows(), shape().ffnHiddenSize());
         weights.multiply(dOut, WeightPart.DOWN, Transpose.T, dHidden, false);
         Matrix dPre = forward.pre; // used once
-        ops.activateBackward(execution.activation(), shape().gated(), forward.pre, dHidden, dPre);
+        execution
+                .kernels()
+                .experts()
+                .activateBackward(execution.activation(), shape().gated(), forward.pre, dHidden, dPre);
         if (out.up() != null) {
             upWgrad(forward, dPre, out.up());
         }

@@ -17,7 +17,7 @@ import dev.dropless.topology.Topology;
  * so again after they changed.
  *
  * <p>Backward keeps everything it needs (gathered input, pre-activations, activations, expert outputs) whatever the memory policy says, as MegaBlocks' plain path
- * does. Activation, gather and scatter run on the host, so the back end's memory must be the host's.
+ * does. Gather and scatter run on the host, so the back end's memory must be the host's.
  */
 public final class PaddedExecution implements ExpertExecution {
 

@@ -6,11 +6,12 @@ import java.util.Arrays;
  * Drops the choices that exceed an expert's capacity. Choices queue for their expert in a fixed order, and those at
  * positions below the capacity stay. Dropping moves no choice to another slot.
  *
- * @param capacity positions of each expert
+ * @param capacity positions of each expert in evaluation
+ * @param trainingCapacity positions of each expert in training
  * @param scope which tokens compete with each other
  * @param order how choices queue
  */
-public record CapacityRule(ExpertCapacity capacity, Scope scope, Order order) {
+public record CapacityRule(ExpertCapacity capacity, ExpertCapacity trainingCapacity, Scope scope, Order order) {
 
     /** Which tokens compete. */
     public enum Scope {
@@ -35,13 +36,24 @@ public record CapacityRule(ExpertCapacity capacity, Scope scope, Order order) {
         PRIORITY
     }
 
+    /**
+     * A rule with the same capacity in evaluation and in training.
+     *
+     * @param capacity positions of each expert
+     * @param scope which tokens compete with each other
+     * @param order how choices queue
+     */
+    public CapacityRule(ExpertCapacity capacity, Scope scope, Order order) {
+        this(capacity, capacity, scope, order);
+    }
+
     /** Copies the choices that stay; -1 for the others. */
     int[] drop(int[] selected, double[] scores, RouterInput input, int topK) {
         var kept = new int[selected.length];
         Arrays.fill(kept, -1);
         int length = scope == Scope.SEQUENCE ? input.sequence() : input.tokens();
         int scopes = scope == Scope.SEQUENCE ? input.batch() : 1;
-        int limit = capacity.slots(length, topK, input.numExperts());
+        int limit = (input.training() ? trainingCapacity : capacity).slots(length, topK, input.numExperts());
         for (int i = 0; i < scopes; i++) {
             var load = new int[input.numExperts()];
             int[] tokens = queue(i * length, length, scores, input.numExperts());

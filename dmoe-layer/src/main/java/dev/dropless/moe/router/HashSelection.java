@@ -84,6 +84,15 @@ public final class HashSelection implements Selection {
         return new HashSelection(table, vocabulary, topK);
     }
 
+    /**
+     * The table.
+     *
+     * @return a copy, [vocabulary, k]
+     */
+    public int[] table() {
+        return table.clone();
+    }
+
     private static void checkTopK(int topK, int numExperts) {
         Arguments.atLeast("topK", topK, 1);
         if (topK > numExperts) {

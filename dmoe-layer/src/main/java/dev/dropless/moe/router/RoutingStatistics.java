@@ -67,11 +67,64 @@ public final class RoutingStatistics {
      * @return nats, from 0 to ln E; 0 for no tokens
      */
     public double routingEntropy() {
-        double sum = 0;
-        for (int token = 0; token < routing.tokens(); token++) {
-            sum += entropy(routing.scores(), token * routing.numExperts(), routing.numExperts());
+        return Arrays.stream(routingEntropyByToken()).average().orElse(0);
+    }
+
+    /**
+     * Entropy of each token's scores, divided by their sum.
+     *
+     * @return nats, a new array [T], each from 0 to ln E
+     */
+    public double[] routingEntropyByToken() {
+        var entropies = new double[routing.tokens()];
+        for (int token = 0; token < entropies.length; token++) {
+            entropies[token] = entropy(routing.scores(), token * routing.numExperts(), routing.numExperts());
         }
-        return routing.tokens() == 0 ? 0 : sum / routing.tokens();
+        return entropies;
+    }
+
+    /**
+     * Share of all computed slots that the n busiest experts compute, for every n.
+     *
+     * @return a new array [E], ascending to 1; zeros if nothing is computed
+     */
+    public double[] cumulativeLoad() {
+        int[] load = load();
+        Arrays.sort(load);
+        double total = Arrays.stream(load).asLongStream().sum();
+        var shares = new double[load.length];
+        long sum = 0;
+        for (int n = 0; n < load.length; n++) {
+            sum += load[load.length - 1 - n];
+            shares[n] = total == 0 ? 0 : sum / total;
+        }
+        return shares;
+    }
+
+    /**
+     * {@link #loadVariation} of the tokens up to each one: how the balance evens out along the batch.
+     *
+     * @return a new array [T], the last element being that of all tokens
+     */
+    public double[] cumulativeLoadVariation() {
+        int experts = routing.numExperts();
+        int k = routing.topK();
+        var load = new long[experts];
+        var variations = new double[routing.tokens()];
+        double slots = 0;
+        double squares = 0;
+        for (int token = 0; token < variations.length; token++) {
+            for (int slot = token * k; slot < (token + 1) * k; slot++) {
+                int expert = routing.expertIds()[slot];
+                if (expert >= 0) {
+                    squares += 2 * load[expert]++ + 1; // (n + 1)^2 - n^2
+                    slots++;
+                }
+            }
+            // variance / mean^2 = E * sum of squares / sum^2 - 1
+            variations[token] = slots == 0 ? 0 : Math.sqrt(Math.max(0, experts * squares / (slots * slots) - 1));
+        }
+        return variations;
     }
 
     private static double entropy(double[] masses, int offset, int count) {

@@ -57,6 +57,42 @@ public final class ScoreRouter implements Router {
     }
 
     /**
+     * How logits become scores.
+     *
+     * @return the gating
+     */
+    public Gating gating() {
+        return gating;
+    }
+
+    /**
+     * How experts are chosen.
+     *
+     * @return the selection
+     */
+    public Selection selection() {
+        return selection;
+    }
+
+    /**
+     * Which choices are dropped.
+     *
+     * @return the rule, or null if none are
+     */
+    public @Nullable CapacityRule capacity() {
+        return capacity;
+    }
+
+    /**
+     * How weights are made.
+     *
+     * @return the rule
+     */
+    public WeightRule weightRule() {
+        return weightRule;
+    }
+
+    /**
      * Routes every token.
      *
      * @throws IllegalArgumentException if k is above E, or an option needs a part that the input lacks

@@ -60,6 +60,18 @@ class CapacityRuleTest {
     }
 
     @Test
+    void trainingHasACapacityOfItsOwn() {
+        var rule = new CapacityRule(ExpertCapacity.fixed(4), ExpertCapacity.fixed(2), Scope.BATCH, Order.SLOT);
+        ScoreRouter router = ScoreRouter.builder(2).capacity(rule).build();
+        assertArrayEquals(
+                new int[] {0, 1, 0, 1, 1, 0, 0, 2}, router.route(input(1)).expertIds());
+        RouterInput training =
+                RouterInput.builder(input(1).logits(), 4, 3).training(true).build();
+        assertArrayEquals(
+                new int[] {0, 1, 0, 1, -1, -1, -1, 2}, router.route(training).expertIds());
+    }
+
+    @Test
     void capacityZeroDropsEverything() {
         Routing routing = route(0, Scope.BATCH, Order.SLOT, WeightRule.SOFTMAX_OF_SELECTED.afterDropping(), 1);
         assertArrayEquals(new int[] {-1, -1, -1, -1, -1, -1, -1, -1}, routing.expertIds());

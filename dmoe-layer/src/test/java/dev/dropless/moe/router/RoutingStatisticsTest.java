@@ -3,6 +3,7 @@ package dev.dropless.moe.router;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -27,6 +28,24 @@ class RoutingStatisticsTest {
         var some = statistics(4, 3, 2, 0, 1, 0, 1, 0, 2, 0, -1);
         double variance = ((4 - 7 / 3.) * (4 - 7 / 3.) + (2 - 7 / 3.) * (2 - 7 / 3.) + (1 - 7 / 3.) * (1 - 7 / 3.)) / 3;
         assertEquals(Math.sqrt(variance) / (7 / 3.), some.loadVariation(), EPS);
+    }
+
+    @Test
+    void cumulativeLoadCountsFromTheBusiestExpert() {
+        var some = statistics(4, 3, 2, 1, 0, 1, 0, 1, 2, 1, -1);
+        assertArrayEquals(new double[] {4 / 7., 6 / 7., 1}, some.cumulativeLoad(), EPS);
+        assertArrayEquals(new double[2], statistics(1, 2, 1, -1).cumulativeLoad());
+    }
+
+    @Test
+    void variationSoFarEndsWithThatOfAllTokens() {
+        int[] ids = {0, 1, 0, 1, 0, 2, 0, -1, -1, -1, 2, 1};
+        var all = statistics(6, 3, 2, ids);
+        double[] soFar = all.cumulativeLoadVariation();
+        for (int tokens = 1; tokens <= 6; tokens++) {
+            var some = statistics(tokens, 3, 2, Arrays.copyOf(ids, 2 * tokens));
+            assertEquals(some.loadVariation(), soFar[tokens - 1], 1e-14);
+        }
     }
 
     @Test

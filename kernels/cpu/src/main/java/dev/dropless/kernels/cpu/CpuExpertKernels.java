@@ -28,11 +28,13 @@ final class CpuExpertKernels implements ExpertKernels {
     private final ProductRunner runner;
     private final TileKernels kernels;
     private final TokenSums sums;
+    private final Activations activations;
 
     CpuExpertKernels(ProductRunner runner) {
         this.runner = runner;
         this.kernels = runner.kernels();
         this.sums = new TokenSums(runner);
+        this.activations = new Activations(runner);
     }
 
     @Override
@@ -167,5 +169,17 @@ final class CpuExpertKernels implements ExpertKernels {
         if (x != null && dInputWeights != null) {
             sums.inputWeightGradients(topology, x, dRows, dInputWeights);
         }
+    }
+
+    @Override
+    public void activate(Activation activation, boolean gated, Matrix pre, Matrix hidden) {
+        ExpertOperands.activate(SPACE, gated, pre, hidden);
+        activations.forward(FloatActivation.of(activation), gated, pre, hidden);
+    }
+
+    @Override
+    public void activateBackward(Activation activation, boolean gated, Matrix pre, Matrix dHidden, Matrix dPre) {
+        ExpertOperands.activateBackward(SPACE, gated, pre, dHidden, dPre);
+        activations.backward(FloatActivation.of(activation), gated, pre, dHidden, dPre);
     }
 }

@@ -1,0 +1,57 @@
+package dev.dropless.benchmarks;
+
+import java.util.concurrent.TimeUnit;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.Fork;
+import org.openjdk.jmh.annotations.Measurement;
+import org.openjdk.jmh.annotations.Mode;
+import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Warmup;
+
+/** A layer of a few tokens, where reading the weights is the work. */
+@BenchmarkMode(Mode.SampleTime)
+@OutputTimeUnit(TimeUnit.SECONDS)
+@Warmup(iterations = 2, time = 2)
+@Measurement(iterations = 4, time = 2)
+@Fork(
+        value = 2,
+        jvmArgsAppend = {"-Xms6g", "-Xmx6g", "--add-modules=jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED"
+        })
+public class DecodeBenchmark extends MeasuredArm {
+
+    /** Name of a {@link MoeShape}. */
+    @Param({"olmoe-1b-7b", "qwen3-30b-a3b", "mixtral-8x7b"})
+    public String shape = "";
+
+    /** T. */
+    @Param({"1", "8", "16"})
+    public int tokens;
+
+    /** Word of a {@link RoutingPattern}. */
+    @Param({"uniform"})
+    public String routing = "";
+
+    /** f32 or bf16. */
+    @Param("f32")
+    public String dtype = "";
+
+    /** For JMH. */
+    public DecodeBenchmark() {}
+
+    @Override
+    protected Task task() {
+        return new LayerTask(MoeShape.named(shape), tokens, RoutingPattern.of(routing), false, dtype, threads);
+    }
+
+    /**
+     * Computes the task once.
+     *
+     * @return for JMH to consume
+     */
+    @Benchmark
+    public Object run() {
+        return runArm();
+    }
+}

@@ -1,0 +1,67 @@
+package dev.dropless.benchmarks;
+
+import java.util.concurrent.TimeUnit;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.Fork;
+import org.openjdk.jmh.annotations.Measurement;
+import org.openjdk.jmh.annotations.Mode;
+import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Warmup;
+
+/** A whole layer, forward or forward and backward. */
+@BenchmarkMode(Mode.SampleTime)
+@OutputTimeUnit(TimeUnit.SECONDS)
+@Warmup(iterations = 2, time = 2)
+@Measurement(iterations = 4, time = 2)
+@Fork(
+        value = 2,
+        jvmArgsAppend = {"-Xms6g", "-Xmx6g", "--add-modules=jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED"
+        })
+public class LayerBenchmark extends MeasuredArm {
+
+    /** Name of a {@link MoeShape}. */
+    @Param({"olmoe-1b-7b", "qwen3-30b-a3b", "mixtral-8x7b"})
+    public String shape = "";
+
+    /** T. */
+    @Param({"512", "2048"})
+    public int tokens;
+
+    /** Word of a {@link RoutingPattern}. */
+    @Param({"uniform", "zipf", "one-hot", "holes"})
+    public String routing = "";
+
+    /** forward, or forward+backward. */
+    @Param({"forward", "forward+backward"})
+    public String pass = "";
+
+    /** f32 or bf16. */
+    @Param("f32")
+    public String dtype = "";
+
+    /** For JMH. */
+    public LayerBenchmark() {}
+
+    @Override
+    protected Task task() {
+        return new LayerTask(
+                MoeShape.named(shape),
+                tokens,
+                RoutingPattern.of(routing),
+                pass.equals("forward+backward"),
+                dtype,
+                threads);
+    }
+
+    /**
+     * Computes the task once.
+     *
+     * @return for JMH to consume
+     */
+    @Benchmark
+    public Object run() {
+        return runArm();
+    }
+}

@@ -1,0 +1,166 @@
+package dev.dropless.benchmarks;
+
+import dev.dropless.blocksparse.ElementType;
+import dev.dropless.blocksparse.Matrix;
+import dev.dropless.blocksparse.Transpose;
+import dev.dropless.blocksparse.WeightPart;
+import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.moe.ForwardOptions;
+import dev.dropless.moe.MemoryPolicy;
+import dev.dropless.moe.MoeConfig;
+import dev.dropless.moe.MoeGradients;
+import dev.dropless.moe.MoeLayer;
+import dev.dropless.moe.Precision;
+import dev.dropless.moe.Trainable;
+import dev.dropless.moe.padded.CapacityPolicy;
+import dev.dropless.moe.padded.DropReport;
+import dev.dropless.moe.padded.PaddedExecution;
+import dev.dropless.topology.Topology;
+import java.lang.foreign.Arena;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/** The layer of this library: dropless, or padded to a capacity on the same kernels. */
+final class MoeLayerArm implements Arm {
+
+    private static final Set<Trainable> TRAINED =
+            EnumSet.of(Trainable.EXPERTS_UP, Trainable.EXPERTS_DOWN, Trainable.INPUT);
+
+    private final LayerTask task;
+    private final @Nullable CapacityPolicy capacity;
+    private final Kernels kernels;
+    private final Arena arena = Arena.ofShared();
+    private final MoeLayer parameters;
+    private final MoeLayer layer;
+    private final Matrix x;
+    private final Matrix y;
+    private final Matrix dY;
+    private final Matrix dX;
+    private final @Nullable MoeGradients gradients;
+
+    /**
+     * Loads the weights.
+     *
+     * @param kernels computes; closed with this
+     * @param task what to compute
+     * @param capacity rows of each expert, or null for dropless
+     */
+    MoeLayerArm(Kernels kernels, LayerTask task, @Nullable CapacityPolicy capacity) {
+        this.task = task;
+        this.capacity = capacity;
+        this.kernels = kernels;
+        MoeShape shape = task.layer();
+        MoeConfig config = MoeConfig.builder(
+                        shape.hiddenSize(), shape.ffnHiddenSize(), shape.numExperts(), new FixedRouting(task))
+                .gated(shape.gated())
+                .activation(shape.activation())
+                .build();
+        boolean narrow = task.type() == ElementType.BF16;
+        parameters = MoeLayer.create(kernels, config, narrow ? Precision.BF16 : Precision.F32);
+        load();
+        layer = capacity == null ? parameters : PaddedExecution.layerLike(kernels, parameters, capacity);
+        x = task.newInput(arena);
+        y = Matrix.allocate(arena, ElementType.F32, task.tokens(), shape.hiddenSize());
+        int gradientRows = task.backward() ? task.tokens() : 0;
+        dY = task.backward() ? task.newOutputGradient(arena) : y.sliceRows(0, 0);
+        dX = Matrix.allocate(arena, ElementType.F32, gradientRows, shape.hiddenSize());
+        gradients = task.backward() ? layer.newGradients(TRAINED, ElementType.F32) : null;
+    }
+
+    private void load() {
+        for (WeightPart part : List.of(WeightPart.GATE, WeightPart.UP, WeightPart.DOWN)) {
+            for (int e = 0; task.layer().experts().has(part) && e < task.layer().numExperts(); e++) {
+                int rows = task.layer().experts().rows(part);
+                int columns = task.layer().experts().columns(part);
+                Matrix values = Matrix.of(task.weights(part, e), rows, columns);
+                parameters.parameters().experts().load(part, e, values, Transpose.N);
+            }
+        }
+        Values.fill(
+                7,
+                1 / Math.sqrt(task.layer().hiddenSize()),
+                parameters.parameters().routerWeight());
+    }
+
+    @Override
+    public Object run() {
+        if (gradients == null) {
+            layer.forward(x, y, ForwardOptions.evaluation());
+        } else {
+            layer.backward(
+                    layer.forwardTraining(
+                            x, y, ForwardOptions.evaluation(), MemoryPolicy.RECOMPUTE_ACTIVATION, TRAINED),
+                    dY,
+                    dX,
+                    gradients,
+                    List.of());
+        }
+        return y;
+    }
+
+    /** Gradients accumulate, so they are those of a run of their own; the outputs are poisoned before it. */
+    @Override
+    public double check() {
+        y.fill(Double.NaN);
+        dX.fill(Double.NaN);
+        if (gradients != null) {
+            gradients.zero();
+        }
+        run();
+        return LayerCheck.check(
+                task,
+                new LayerCheck.Results(
+                        computed(), y, gradients == null ? null : dX, gradients == null ? null : gradients.experts()));
+    }
+
+    /** The slots within the capacity: each expert's first ones. */
+    private Topology computed() {
+        Topology routed = task.topology();
+        if (capacity == null) {
+            return routed;
+        }
+        int[] ids = task.expertIds();
+        for (int slot : DropReport.of(routed, capacity, 1).droppedSlots()) {
+            ids[slot] = Topology.UNASSIGNED;
+        }
+        return Topology.of(ids, routed.topK(), routed.numExperts());
+    }
+
+    @Override
+    public String description() {
+        String tier = "dropless " + kernels.description();
+        if (capacity == null) {
+            return tier;
+        }
+        DropReport report = DropReport.of(task.topology(), capacity, 1);
+        return String.format(
+                Locale.ROOT,
+                "%s, padded to %d rows per expert, %.1f %% of the slots dropped",
+                tier,
+                report.capacity(),
+                100 * report.droppedFraction());
+    }
+
+    @Override
+    public double computedFlops() {
+        return capacity == null
+                ? task.usefulFlops()
+                : task.flopsOfRows(DropReport.of(task.topology(), capacity, 1).paddedRows());
+    }
+
+    @Override
+    public void close() {
+        if (gradients != null) {
+            gradients.close();
+        }
+        if (layer != parameters) {
+            layer.close();
+        }
+        parameters.close();
+        kernels.close();
+        arena.close();
+    }
+}
