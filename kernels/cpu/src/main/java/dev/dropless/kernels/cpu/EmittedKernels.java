@@ -19,15 +19,21 @@ final class EmittedKernels implements TileKernels {
     /**
      * A critical call gets the addresses of arrays, and no garbage collection starts while it lasts: with the rows of
      * {@link ProductRunner#maxRows} that is less than 100 microseconds.
+     *
+     * <p>Apart from the class itself, whose {@link #disqualifier} must not need native access.
      */
-    private static final MethodHandle CALL =
-            Linker.nativeLinker().downcallHandle(EmittedCode.SIGNATURE, Linker.Option.critical(true));
+    private static final class Calls {
+        static final MethodHandle MULTIPLY =
+                Linker.nativeLinker().downcallHandle(EmittedCode.SIGNATURE, Linker.Option.critical(true));
 
-    private static final MethodHandle TRANSPOSE =
-            Linker.nativeLinker().downcallHandle(EmittedTranspose.SIGNATURE, Linker.Option.critical(true));
+        static final MethodHandle TRANSPOSE =
+                Linker.nativeLinker().downcallHandle(EmittedTranspose.SIGNATURE, Linker.Option.critical(true));
 
-    private static final MethodHandle COPY =
-            Linker.nativeLinker().downcallHandle(EmittedCode.COPY_SIGNATURE, Linker.Option.critical(true));
+        static final MethodHandle COPY =
+                Linker.nativeLinker().downcallHandle(EmittedCode.COPY_SIGNATURE, Linker.Option.critical(true));
+
+        private Calls() {}
+    }
 
     /** What the processor and the system allow: asked once, since the answer takes emitted code itself. */
     private static final class Host {
@@ -173,7 +179,7 @@ final class EmittedKernels implements TileKernels {
             int ahead,
             int step) {
         try {
-            CALL.invokeExact(
+            Calls.MULTIPLY.invokeExact(
                     code.entry(rows, step > PANEL / 2 ? 2 : 1), // a row of a panel has two cache lines
                     MemorySegment.ofArray(a),
                     (long) aOffset,
@@ -238,7 +244,7 @@ final class EmittedKernels implements TileKernels {
         checkBlocks(blocks, source.elements(), sourceOffset, sourceStride, sourceStep);
         checkBlocks(blocks, target.length, targetOffset, targetStride, targetStep);
         try {
-            TRANSPOSE.invokeExact(
+            Calls.TRANSPOSE.invokeExact(
                     Avx512.TRANSPOSE.entry(),
                     source.segment(),
                     (long) sourceOffset,
@@ -277,7 +283,7 @@ final class EmittedKernels implements TileKernels {
                     "target: expected memory that can be written, found a read-only segment");
         }
         try {
-            COPY.invokeExact(
+            Calls.COPY.invokeExact(
                     code.copyEntry(columns),
                     source,
                     sourceOffset,

@@ -1,6 +1,7 @@
 package dev.dropless.kernels.cpu;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -10,6 +11,7 @@ import dev.dropless.blocksparse.spi.BackendOptions;
 import dev.dropless.blocksparse.spi.Backends;
 import dev.dropless.blocksparse.spi.Kernels;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -39,6 +41,32 @@ class CpuTierTest {
     @Test
     void vectorTierIsThere() {
         assertNull(CpuTier.VECTOR.disqualifier());
+    }
+
+    /** What a process without native access prints: our advice, and no warning of the JVM about restricted methods. */
+    @Test
+    @EnabledOnOs(value = OS.LINUX, architectures = "amd64")
+    void withoutNativeAccess() throws IOException {
+        Process process = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "--add-modules",
+                        "jdk.incubator.vector",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        PrintTier.class.getName())
+                .redirectErrorStream(true)
+                .start();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertTrue(output.contains("tier VECTOR"), output);
+        assertTrue(output.contains("--enable-native-access=ALL-UNNAMED"), output);
+        assertFalse(output.contains("restricted"), output);
+    }
+
+    /** Main class of another process. */
+    static final class PrintTier {
+        public static void main(String[] args) {
+            System.out.println("tier " + CpuTier.select(null).tier());
+        }
     }
 
     @Test
