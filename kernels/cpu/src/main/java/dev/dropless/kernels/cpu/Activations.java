@@ -58,7 +58,7 @@ final class Activations {
             Rows.read(pre, row, 0, p, a, 0);
             Rows.read(dHidden, row, 0, f, g, 0);
             if (gated) {
-                kernels.differentiateGated(activation, f, g, 0, a, 0, a, f);
+                kernels.differentiateGated(activation, f, g, 0, a, 0, a, f, scratch.buffer(2, f));
             } else {
                 kernels.differentiate(activation, f, g, 0, a, 0);
             }

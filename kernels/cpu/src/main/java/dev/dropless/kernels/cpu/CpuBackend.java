@@ -8,9 +8,12 @@ import dev.dropless.blocksparse.spi.Kernels;
 /**
  * Back end "cpu": all processors, single precision with single-precision sums, any element type but F64 for weights.
  *
- * <p>It computes with the Vector API where the module {@code jdk.incubator.vector} is resolved ({@code --add-modules jdk.incubator.vector}), else with plain
- * Java, which is many times slower and says so in one warning. Both give the same results bit for bit. The system property {@code dropless.cpu.tier},
- * "vector" or "scalar", forces one of them; {@link #open} fails where that is not possible.
+ * <p>There are three tiers, which give the same results bit for bit. The best one multiplies with machine code written at run time, on Linux on x86-64 with
+ * AVX2, where native access is enabled ({@code --enable-native-access=ALL-UNNAMED}, or {@code =dev.dropless.kernels.cpu} on the module path). The next one
+ * takes the Vector API, where the module {@code jdk.incubator.vector} is resolved ({@code --add-modules jdk.incubator.vector}); the first one takes it
+ * too, for everything but products, so that both options belong together. The last one is plain Java, many times slower. What keeps a better tier from
+ * being used is said in a warning. The system property {@code dropless.cpu.tier}, "emitted", "vector" or "scalar", forces one of them; {@link #open} fails
+ * where that is not possible.
  */
 public final class CpuBackend implements KernelBackend {
 

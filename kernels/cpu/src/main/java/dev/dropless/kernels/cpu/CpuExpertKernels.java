@@ -11,6 +11,7 @@ import dev.dropless.blocksparse.spi.ExpertOperands;
 import dev.dropless.blocksparse.spi.ExpertPlan;
 import dev.dropless.blocksparse.spi.ExpertWeights;
 import dev.dropless.topology.Topology;
+import java.lang.foreign.Arena;
 import org.jspecify.annotations.Nullable;
 
 /** Level 2: checks operands, then hands {@link Product}s to the {@link ProductRunner} and sums over tokens to {@link TokenSums}. */
@@ -38,7 +39,13 @@ final class CpuExpertKernels implements ExpertKernels {
 
     @Override
     public ExpertWeights allocate(ExpertShape shape, ElementType type) {
-        return new CpuExpertWeights(shape, type);
+        Arena arena = Arena.ofShared();
+        try {
+            return new CpuExpertWeights(shape, type, arena, kernels.weights(arena));
+        } catch (RuntimeException | Error e) {
+            arena.close();
+            throw e;
+        }
     }
 
     /** Tiles depend on the product as much as on the topology, and are cheap to list: a plan holds nothing else. */

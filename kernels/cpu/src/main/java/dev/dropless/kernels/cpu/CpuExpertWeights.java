@@ -7,6 +7,7 @@ import dev.dropless.blocksparse.Transpose;
 import dev.dropless.blocksparse.WeightPart;
 import dev.dropless.blocksparse.spi.ExpertOperands;
 import dev.dropless.blocksparse.spi.ExpertWeights;
+import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
@@ -21,18 +22,23 @@ final class CpuExpertWeights implements ExpertWeights {
     private final PackedWeights up;
     private final PackedWeights down;
     private final Map<WeightPart, Storage> biases = new EnumMap<>(WeightPart.class);
-    private volatile boolean closed;
+    /** Owns what the allocator takes from the system. */
+    private final Arena arena;
 
-    CpuExpertWeights(ExpertShape shape, ElementType type) {
+    private boolean closed; // guarded by this
+
+    CpuExpertWeights(ExpertShape shape, ElementType type, Arena arena, Storage.Allocator allocator) {
+        Storage.checked(type);
+        this.arena = arena;
         this.shape = shape;
         this.type = type;
         int h = shape.hiddenSize();
         int f = shape.ffnHiddenSize();
-        this.up = new PackedWeights(type, shape.numExperts(), h, f, shape.gated() ? 2 : 1);
-        this.down = new PackedWeights(type, shape.numExperts(), f, h, 1);
+        this.up = new PackedWeights(type, shape.numExperts(), h, f, shape.gated() ? 2 : 1, allocator);
+        this.down = new PackedWeights(type, shape.numExperts(), f, h, 1, allocator);
         for (WeightPart part : List.of(WeightPart.GATE_BIAS, WeightPart.UP_BIAS, WeightPart.DOWN_BIAS)) {
             if (shape.has(part)) {
-                biases.put(part, Storage.allocate(type, Math.multiplyExact(shape.numExperts(), shape.columns(part))));
+                biases.put(part, allocator.allocate(type, Math.multiplyExact(shape.numExperts(), shape.columns(part))));
             }
         }
     }
@@ -47,7 +53,7 @@ final class CpuExpertWeights implements ExpertWeights {
         return own;
     }
 
-    private void checkOpen() {
+    private synchronized void checkOpen() {
         if (closed) {
             throw new IllegalStateException("weights are closed");
         }
@@ -143,9 +149,11 @@ final class CpuExpertWeights implements ExpertWeights {
         return all;
     }
 
-    /** The arrays are garbage once the last reference is gone. */
     @Override
-    public void close() {
-        closed = true;
+    public synchronized void close() {
+        if (!closed) {
+            arena.close();
+            closed = true;
+        }
     }
 }

@@ -7,6 +7,24 @@ import org.jspecify.annotations.Nullable;
 
 /** The ways to run the inner loops, best first. */
 enum CpuTier {
+    /** Products in machine code written at run time. */
+    EMITTED {
+        @Override
+        @Nullable
+        String disqualifier() {
+            return EmittedKernels.disqualifier();
+        }
+
+        /** Activations take the Vector API, or are many times slower and say so. */
+        @Override
+        TileKernels create() {
+            String cause = VECTOR.disqualifier();
+            if (cause != null) {
+                LOGGER.log(System.Logger.Level.WARNING, "activations are computed in plain Java: {0}", cause);
+            }
+            return new EmittedKernels(EmittedKernels.widest(), cause == null ? VECTOR.create() : SCALAR.create());
+        }
+    },
     /** Vector API. */
     VECTOR {
         /** The reasons are in the order in which a user would have to remove them. */

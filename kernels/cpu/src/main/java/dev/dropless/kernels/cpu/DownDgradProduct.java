@@ -56,9 +56,9 @@ final class DownDgradProduct extends RowProduct {
         float[] gate = scratch.buffer(0, size);
         float[] up = scratch.buffer(1, size);
         float[] hidden = scratch.buffer(2, size);
-        readTile(operands.pre, first, rows, f, count, gate, TileKernels.PANEL);
+        readTile(operands.pre, first, rows, f, count, scratch.bufferStorage(0), TileKernels.PANEL);
         if (shape.gated()) {
-            readTile(operands.pre, first, rows, ffn + f, count, up, TileKernels.PANEL);
+            readTile(operands.pre, first, rows, ffn + f, count, scratch.bufferStorage(1), TileKernels.PANEL);
         }
         boolean dots = operands.partialDots.length > 0;
         if (operands.recomputeHidden) {
@@ -67,9 +67,9 @@ final class DownDgradProduct extends RowProduct {
             } else {
                 kernels.activate(activation, size, gate, 0, hidden, 0);
             }
-            writeTile(hidden, 0, TileKernels.PANEL, count, operands.hidden, first, rows, f);
+            writeTile(scratch.bufferStorage(2), 0, TileKernels.PANEL, count, operands.hidden, first, rows, f);
         } else if (dots) {
-            readTile(operands.hidden, first, rows, f, count, hidden, TileKernels.PANEL);
+            readTile(operands.hidden, first, rows, f, count, scratch.bufferStorage(2), TileKernels.PANEL);
         }
         int panels = panels(expert);
         for (int i = 0; i < rows; i++) {
@@ -83,11 +83,11 @@ final class DownDgradProduct extends RowProduct {
             }
         }
         if (shape.gated()) {
-            kernels.differentiateGated(activation, size, tile, offset, gate, 0, up, 0);
-            writeTile(up, 0, TileKernels.PANEL, count, operands.dPre, first, rows, ffn + f);
+            kernels.differentiateGated(activation, size, tile, offset, gate, 0, up, 0, hidden);
+            writeTile(scratch.bufferStorage(1), 0, TileKernels.PANEL, count, operands.dPre, first, rows, ffn + f);
         } else {
             kernels.differentiate(activation, size, tile, offset, gate, 0);
         }
-        writeTile(gate, 0, TileKernels.PANEL, count, operands.dPre, first, rows, f);
+        writeTile(scratch.bufferStorage(0), 0, TileKernels.PANEL, count, operands.dPre, first, rows, f);
     }
 }

@@ -30,6 +30,6 @@ final class DownProduct extends RowProduct {
         int count = Math.min(TileKernels.PANEL, hiddenSize - h);
         int bias = expert * hiddenSize + h;
         addBias(experts.bias(WeightPart.DOWN_BIAS), bias, count, rows, TileKernels.PANEL, tile, offset, scratch);
-        writeTile(tile, offset, TileKernels.PANEL, count, out, topology.offset(expert) + row, rows, h);
+        writeTile(scratch.results, offset, TileKernels.PANEL, count, out, topology.offset(expert) + row, rows, h);
     }
 }

@@ -5,6 +5,7 @@ import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.Transpose;
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One projection of all experts, [inputs, outputs] each, in panels: element (k, packed column c) of an expert lies at
@@ -32,7 +33,7 @@ final class PackedWeights {
      * @param outputs columns of each part
      * @param parts 1 or 2
      */
-    PackedWeights(ElementType type, int numExperts, int inputs, int outputs, int parts) {
+    PackedWeights(ElementType type, int numExperts, int inputs, int outputs, int parts, Storage.Allocator allocator) {
         this.inputs = inputs;
         this.outputs = outputs;
         this.parts = parts;
@@ -44,7 +45,7 @@ final class PackedWeights {
                             .formatted(inputs, (long) outputs * parts));
         }
         experts = new Storage[numExperts];
-        Arrays.setAll(experts, e -> Storage.allocate(type, (int) elements));
+        Arrays.setAll(experts, e -> allocator.allocate(type, (int) elements));
     }
 
     int inputs() {
@@ -64,7 +65,8 @@ final class PackedWeights {
         return List.of(experts);
     }
 
-    private int index(int panel, int input) {
+    /** Element (input, 32 panel) of an expert's storage. */
+    int index(int panel, int input) {
         return (panel * inputs + input) * PANEL;
     }
 
@@ -119,9 +121,8 @@ final class PackedWeights {
     /** As {@link Product#preparePanels}, for rows k.. of the weights. */
     int panels(int expert, int panel, int count, int k, int depth, Scratch scratch) {
         Storage storage = experts[expert];
-        float[] floats = storage.floats();
-        if (floats != null) {
-            scratch.panels = floats;
+        if (storage.isFloats()) {
+            scratch.panels = storage;
             scratch.panelOffset = index(panel, k);
             scratch.panelStride = inputs * PANEL;
             return count;
@@ -134,11 +135,22 @@ final class PackedWeights {
     /**
      * As {@link Product#preparePanels}, for the transposed weights: panel p holds inputs 32p.., and k counts packed columns.
      */
-    int transposedPanels(int expert, int panel, int k, int depth, Scratch scratch) {
+    int transposedPanels(TileKernels kernels, int expert, int panel, int k, int depth, Scratch scratch) {
         Storage storage = experts[expert];
         float[] target = scratch.packPanels(1, depth);
         int first = panel * PANEL;
         int height = Math.min(PANEL, inputs - first);
+        if (height == PANEL && storage.isFloats()) {
+            int step = inputs * PANEL; // from panel to panel
+            for (int i = 0; i < PANEL; i += TileKernels.BLOCK) {
+                int from = index(k / PANEL, first + i);
+                for (int j = 0; j < PANEL; j += TileKernels.BLOCK) {
+                    int to = j * PANEL + i;
+                    kernels.transpose(depth / PANEL, storage, from + j, PANEL, step, target, to, PANEL, PANEL * PANEL);
+                }
+            }
+            return 1;
+        }
         if (height < PANEL) {
             Arrays.fill(target, 0, depth * PANEL, 0f);
         }
@@ -152,6 +164,12 @@ final class PackedWeights {
             }
         }
         return 1;
+    }
+
+    /** The storage of an expert if its rows of a panel are tiles without padding in single precision, else null. */
+    @Nullable
+    Storage tiles(int expert, int panel) {
+        return experts[expert].isFloats() && (panel + 1) * lane() <= outputs ? experts[expert] : null;
     }
 
     /** Reads rows of a panel into a tile. */

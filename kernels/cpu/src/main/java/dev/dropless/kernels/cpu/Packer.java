@@ -25,7 +25,7 @@ enum Packer {
 
         @Override
         float[] target(Scratch scratch) {
-            return scratch.panels;
+            return scratch.panels.array();
         }
     };
 

@@ -1,6 +1,7 @@
 package dev.dropless.kernels.cpu;
 
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A set of matrix products, one per group (an expert, a rectangle of blocks, or the one group of a dense product), described by where their operands come
@@ -38,6 +39,19 @@ abstract class Product {
         Arrays.fill(tile, offset, offset + rows * TileKernels.PANEL, 0f);
     }
 
-    /** Takes the finished tile [rows][PANEL]. */
+    /**
+     * Memory laid out like tiles to which the products of a panel are added directly, without {@link #begin} and {@link #end}; null where there is none.
+     */
+    @Nullable
+    Storage inPlace(int group, int panel) {
+        return null;
+    }
+
+    /** Where a tile begins in {@link #inPlace}. */
+    int inPlaceOffset(int group, int row, int panel) {
+        throw new UnsupportedOperationException("no tile in place");
+    }
+
+    /** Takes the finished tile [rows][PANEL], which lies in {@code scratch.results}. */
     abstract void end(int group, int row, int rows, int panel, float[] tile, int offset, Scratch scratch);
 }

@@ -11,8 +11,10 @@ import dev.dropless.topology.TaskRunner;
  */
 final class ProductRunner {
 
-    /** Rows of a packed block: with their stride 650 KB. */
-    static final int MAX_ROWS = 160;
+    /** Rows of a packed block of full depth: with their stride 650 KB. */
+    private static final int FULL_DEPTH_ROWS = 160;
+    /** Rows of a packed block at most: limits the time of one call of emitted code, and the pages that a column of the block lies on. */
+    private static final int MAX_ROWS = 4 * FULL_DEPTH_ROWS;
 
     private final TileKernels kernels;
     private final TaskRunner tasks;
@@ -22,6 +24,12 @@ final class ProductRunner {
         this.kernels = kernels;
         this.tasks = tasks;
         this.scratches = scratches;
+    }
+
+    /** Rows of a packed block: the more, the less often the right operand is read; shallow blocks may be higher and still fit the second-level cache. */
+    static int maxRows(int depth) {
+        int slab = Math.clamp(depth, 1, TileKernels.DEPTH);
+        return Math.min(FULL_DEPTH_ROWS * TileKernels.DEPTH / slab, MAX_ROWS);
     }
 
     TileKernels kernels() {
@@ -49,8 +57,7 @@ final class ProductRunner {
         int depth = product.depth(group);
         int tileSize = rows * TileKernels.PANEL;
         boolean oneSlab = depth <= TileKernels.DEPTH;
-        scratch.results = Scratch.grown(scratch.results, oneSlab ? tileSize : panels * tileSize);
-        float[] results = scratch.results;
+        float[] results = scratch.results(oneSlab ? tileSize : panels * tileSize);
         scratch.rows = Scratch.grown(scratch.rows, rows * TileKernels.ROW_STRIDE);
         for (int k = 0; k == 0 || k < depth; k += TileKernels.DEPTH) {
             int slab = Math.min(TileKernels.DEPTH, depth - k);
@@ -59,40 +66,46 @@ final class ProductRunner {
             }
             int ready = 0;
             for (int p = 0; p < panels; p++) {
+                Storage place = product.inPlace(group, panel + p);
                 int tile = oneSlab ? 0 : p * tileSize;
-                if (k == 0) {
+                if (k == 0 && place == null) {
                     product.begin(group, row, rows, panel + p, results, tile);
                 }
                 if (slab > 0) {
                     if (ready == 0) {
                         ready = product.preparePanels(group, panel + p, panels - p, k, slab, scratch);
                     }
-                    multiply(rows, slab, scratch, results, tile);
+                    if (place == null) {
+                        multiply(rows, slab, scratch, tile);
+                    } else {
+                        multiplyInPlace(product, group, row, rows, panel + p, slab, place, scratch);
+                    }
                     scratch.panelOffset += scratch.panelStride;
                     ready--;
                 }
-                if (k + slab == depth) {
+                if (k + slab == depth && place == null) {
                     product.end(group, row, rows, panel + p, results, tile, scratch);
                 }
             }
         }
     }
 
-    /** One panel, rows in groups of nearly equal height. */
-    private void multiply(int rows, int depth, Scratch scratch, float[] results, int tile) {
-        int parts = Math.ceilDiv(rows, kernels.maxRows());
-        for (int part = 0; part < parts; part++) {
-            int from = rows * part / parts;
-            int height = rows * (part + 1) / parts - from;
-            kernels.multiply(
-                    height,
-                    depth,
-                    scratch.rows,
-                    from * TileKernels.ROW_STRIDE,
-                    scratch.panels,
-                    scratch.panelOffset,
-                    results,
-                    tile + from * TileKernels.PANEL);
-        }
+    /** Panels come from memory: while one is multiplied, the next is fetched. */
+    private void multiply(int rows, int slab, Scratch scratch, int tile) {
+        Storage panels = scratch.panels;
+        int offset = scratch.panelOffset;
+        int next = offset + scratch.panelStride;
+        int length = slab * TileKernels.PANEL;
+        kernels.multiply(rows, slab, scratch.rows, 0, panels, offset, scratch.results, tile, panels, next, length);
+    }
+
+    /** Results come from memory: while one tile is computed, the next is fetched. */
+    private void multiplyInPlace(
+            Product product, int group, int row, int rows, int panel, int slab, Storage place, Scratch scratch) {
+        int tile = product.inPlaceOffset(group, row, panel);
+        int next = product.inPlaceOffset(group, row, panel + 1);
+        int length = rows * TileKernels.PANEL;
+        kernels.multiply(
+                rows, slab, scratch.rows, 0, scratch.panels, scratch.panelOffset, place, tile, place, next, length);
     }
 }

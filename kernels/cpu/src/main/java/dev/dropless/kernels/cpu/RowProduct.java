@@ -1,5 +1,6 @@
 package dev.dropless.kernels.cpu;
 
+import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.topology.Topology;
 import java.util.Arrays;
@@ -43,7 +44,7 @@ abstract class RowProduct extends Product {
     @Override
     final int preparePanels(int expert, int panel, int count, int k, int depth, Scratch scratch) {
         return transposed
-                ? weights.transposedPanels(expert, panel, k, depth, scratch)
+                ? weights.transposedPanels(kernels, expert, panel, k, depth, scratch)
                 : weights.panels(expert, panel, count, k, depth, scratch);
     }
 
@@ -79,18 +80,33 @@ abstract class RowProduct extends Product {
     }
 
     /** Reads a tile of a matrix; columns from count to stride become zero. */
-    static void readTile(Matrix matrix, int row, int rows, int column, int count, float[] tile, int stride) {
+    final void readTile(Matrix matrix, int row, int rows, int column, int count, Storage tile, int stride) {
+        if (isWhole(matrix, count) && count == stride) {
+            long from = matrix.index(row, column);
+            kernels.copyRows(rows, count, matrix.segment(), from, matrix.rowStride(), tile.segment(), 0, stride);
+            return;
+        }
         for (int i = 0; i < rows; i++) {
-            Rows.read(matrix, row + i, column, count, tile, i * stride);
-            Arrays.fill(tile, i * stride + count, (i + 1) * stride, 0f);
+            Rows.read(matrix, row + i, column, count, tile.array(), i * stride);
+            Arrays.fill(tile.array(), i * stride + count, (i + 1) * stride, 0f);
         }
     }
 
     /** Writes {@code count} columns of a tile. */
-    static void writeTile(
-            float[] tile, int offset, int stride, int count, Matrix matrix, int row, int rows, int column) {
-        for (int i = 0; i < rows; i++) {
-            Rows.write(tile, offset + i * stride, count, matrix, row + i, column);
+    final void writeTile(
+            Storage tile, int offset, int stride, int count, Matrix matrix, int row, int rows, int column) {
+        if (isWhole(matrix, count)) {
+            long to = matrix.index(row, column);
+            kernels.copyRows(rows, count, tile.segment(), offset, stride, matrix.segment(), to, matrix.rowStride());
+            return;
         }
+        for (int i = 0; i < rows; i++) {
+            Rows.write(tile.array(), offset + i * stride, count, matrix, row + i, column);
+        }
+    }
+
+    /** Whether a tile's rows are copied as they are, and whole. */
+    private static boolean isWhole(Matrix matrix, int count) {
+        return matrix.type() == ElementType.F32 && (count == TileKernels.BLOCK || count == TileKernels.PANEL);
     }
 }

@@ -1,5 +1,7 @@
 package dev.dropless.kernels.cpu;
 
+import dev.dropless.blocksparse.ElementType;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
 /** Plain Java, for processors and runtimes without the Vector API; also the tails of the vector loops, and what the other tiers are tested against. */
@@ -19,15 +21,23 @@ final class ScalarKernels implements TileKernels {
     }
 
     @Override
-    public int maxRows() {
-        return 8;
-    }
-
-    @Override
-    public void multiply(int rows, int depth, float[] a, int aOffset, float[] b, int bOffset, float[] c, int cOffset) {
+    public void multiply(
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int nextOffset,
+            int nextLength) {
+        float[] panel = b.array();
+        float[] tile = c.array();
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < PANEL; j += LANES) {
-                multiply(depth, a, aOffset + i * ROW_STRIDE, b, bOffset + j, c, cOffset + i * PANEL + j);
+                multiply(depth, a, aOffset + i * ROW_STRIDE, panel, bOffset + j, tile, cOffset + i * PANEL + j);
             }
         }
     }
@@ -61,6 +71,30 @@ final class ScalarKernels implements TileKernels {
         c[co + 5] = c5;
         c[co + 6] = c6;
         c[co + 7] = c7;
+    }
+
+    @Override
+    public void transpose(
+            int blocks,
+            Storage source,
+            int sourceOffset,
+            int sourceStride,
+            int sourceStep,
+            float[] target,
+            int targetOffset,
+            int targetStride,
+            int targetStep) {
+        MemorySegment from = source.segment(); // an array, or memory of emitted code without a transposition of its own
+        for (int b = 0; b < blocks; b++) {
+            int first = sourceOffset + b * sourceStep;
+            int to = targetOffset + b * targetStep;
+            for (int j = 0; j < BLOCK; j++) {
+                for (int i = 0; i < BLOCK; i++) {
+                    long index = first + (long) i * sourceStride + j;
+                    target[to + j * targetStride + i] = from.get(ElementType.FLOAT, index * Float.BYTES);
+                }
+            }
+        }
     }
 
     @Override
@@ -118,7 +152,15 @@ final class ScalarKernels implements TileKernels {
 
     @Override
     public void differentiateGated(
-            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset) {
+            FloatActivation activation,
+            int n,
+            float[] g,
+            int gOffset,
+            float[] a,
+            int aOffset,
+            float[] b,
+            int bOffset,
+            float[] h) {
         for (int i = 0; i < n; i++) {
             float gate = a[aOffset + i];
             float up = b[bOffset + i];

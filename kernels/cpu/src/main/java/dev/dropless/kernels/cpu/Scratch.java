@@ -6,15 +6,16 @@ import java.util.ArrayDeque;
 final class Scratch {
 
     private static final float[] EMPTY = {};
+    private static final Storage NONE = Storage.of(EMPTY);
 
     /** Packed block of rows, stride {@link TileKernels#ROW_STRIDE}. */
     float[] rows = EMPTY;
     /** Packed panels [panel][k][PANEL]. */
-    private float[] packed = EMPTY;
+    private Storage packed = NONE;
     /** Results [panel][row][PANEL]. */
-    float[] results = EMPTY;
-    /** The array in which the panels lie that were prepared last: {@link #packed}, or the weights themselves. */
-    float[] panels = EMPTY;
+    Storage results = NONE;
+    /** Where the panels lie that were prepared last: {@link #packed}, or the weights themselves. */
+    Storage panels = NONE;
     /** Where the first of them begins. */
     int panelOffset;
     /** Elements from one to the next. */
@@ -23,19 +24,31 @@ final class Scratch {
     /** Partial sums of dot products. */
     final float[] lanes = new float[TileKernels.DOT_LANES];
 
-    private final float[][] buffers = {EMPTY, EMPTY, EMPTY, EMPTY};
+    private final Storage[] buffers = {NONE, NONE, NONE, NONE};
 
     static float[] grown(float[] array, int length) {
         return array.length >= length ? array : new float[Math.max(length, (int) Math.min(2L * array.length, 1 << 28))];
     }
 
+    /** {@link #results}, of at least some length. */
+    float[] results(int length) {
+        float[] array = grown(results.array(), length);
+        if (array != results.array()) {
+            results = Storage.of(array);
+        }
+        return array;
+    }
+
     /** Makes {@link #packed} the place of the panels, for {@code count} panels of {@code depth} rows. */
     float[] packPanels(int count, int depth) {
-        packed = grown(packed, count * depth * TileKernels.PANEL);
+        float[] array = grown(packed.array(), count * depth * TileKernels.PANEL);
+        if (array != packed.array()) {
+            packed = Storage.of(array);
+        }
         panels = packed;
         panelOffset = 0;
         panelStride = depth * TileKernels.PANEL;
-        return packed;
+        return array;
     }
 
     /**
@@ -45,7 +58,15 @@ final class Scratch {
      * @param length least length
      */
     float[] buffer(int index, int length) {
-        buffers[index] = grown(buffers[index], length);
+        float[] array = grown(buffers[index].array(), length);
+        if (array != buffers[index].array()) {
+            buffers[index] = Storage.of(array);
+        }
+        return array;
+    }
+
+    /** What {@link #buffer} returned last. */
+    Storage bufferStorage(int index) {
         return buffers[index];
     }
 
@@ -59,7 +80,7 @@ final class Scratch {
         }
 
         synchronized void give(Scratch scratch) {
-            scratch.panels = EMPTY; // do not keep weights alive
+            scratch.panels = NONE; // do not keep weights alive
             free.push(scratch);
         }
     }

@@ -3,44 +3,72 @@ package dev.dropless.kernels.cpu;
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import java.lang.foreign.MemorySegment;
-import java.util.Arrays;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One run of weights in a Java array: kernels of the Vector API reach the speed of the hardware on arrays only. Types narrower than float are converted when
- * read.
+ * One run of weights or packed panels. For the Vector API it lies in a Java array, since its kernels reach the speed of the hardware on arrays only; for
+ * emitted code in native memory. Types narrower than float are converted when read.
  */
 final class Storage {
 
+    /** Where weights are kept. */
+    interface Allocator {
+        /** Zero-filled memory for elements of a type that {@link #checked} has passed. */
+        Storage allocate(ElementType type, int elements);
+    }
+
     private final ElementType type;
     private final float @Nullable [] floats;
-    private final short @Nullable [] shorts;
     private final MemorySegment segment;
 
-    private Storage(ElementType type, float @Nullable [] floats, short @Nullable [] shorts, MemorySegment segment) {
+    private Storage(ElementType type, float @Nullable [] floats, MemorySegment segment) {
         this.type = type;
         this.floats = floats;
-        this.shorts = shorts;
         this.segment = segment;
     }
 
-    static Storage allocate(ElementType type, int elements) {
-        return switch (type) {
-            case F32 -> {
-                float[] array = new float[elements];
-                yield new Storage(type, array, null, MemorySegment.ofArray(array));
-            }
-            case BF16, F16 -> {
-                short[] array = new short[elements];
-                yield new Storage(type, null, array, MemorySegment.ofArray(array));
-            }
-            case F64 -> throw new IllegalArgumentException("type: expected F32, BF16 or F16, found " + type);
-        };
+    /** A view of an array. */
+    static Storage of(float[] array) {
+        return new Storage(ElementType.F32, array, MemorySegment.ofArray(array));
     }
 
-    /** The elements themselves where they are floats, else null. */
-    float @Nullable [] floats() {
-        return floats;
+    /** A view of native memory. */
+    static Storage of(ElementType type, MemorySegment segment) {
+        return new Storage(type, null, segment);
+    }
+
+    /** A new array, garbage once the last reference is gone. */
+    static Storage ofArray(ElementType type, int elements) {
+        return checked(type) == ElementType.F32
+                ? of(new float[elements])
+                : of(type, MemorySegment.ofArray(new short[elements]));
+    }
+
+    /** Checks that this back end can keep weights as a type. */
+    static ElementType checked(ElementType type) {
+        if (type == ElementType.F64) {
+            throw new IllegalArgumentException("type: expected F32, BF16 or F16, found " + type);
+        }
+        return type;
+    }
+
+    /** Whether the elements are floats, so that kernels can read them where they are. */
+    boolean isFloats() {
+        return type == ElementType.F32;
+    }
+
+    /** The array of floats that this is. */
+    float[] array() {
+        return Objects.requireNonNull(floats, "floats in native memory");
+    }
+
+    MemorySegment segment() {
+        return segment;
+    }
+
+    long elements() {
+        return segment.byteSize() / type.bytes();
     }
 
     void read(int index, int n, float[] target, int offset) {
@@ -60,16 +88,11 @@ final class Storage {
     }
 
     void zero() {
-        if (floats != null) {
-            Arrays.fill(floats, 0f);
-        }
-        if (shorts != null) {
-            Arrays.fill(shorts, (short) 0);
-        }
+        segment.fill((byte) 0);
     }
 
     /** All elements, as one row. */
     Matrix matrix() {
-        return Matrix.of(segment, type, 1, segment.byteSize() / type.bytes());
+        return Matrix.of(segment, type, 1, elements());
     }
 }

@@ -1,5 +1,8 @@
 package dev.dropless.kernels.cpu;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
 /**
  * The inner loops of one tier. Everything above them (packing, tiles, threads) is shared by all tiers.
  *
@@ -23,6 +26,9 @@ interface TileKernels {
      */
     int ROW_STRIDE = DEPTH + 16;
 
+    /** Rows and columns of a block of {@link #transpose}. */
+    int BLOCK = 16;
+
     /** Independent partial sums of {@link #dot}: element i goes to sum i mod DOT_LANES. */
     int DOT_LANES = 32;
 
@@ -32,22 +38,78 @@ interface TileKernels {
     /** Instruction set or vector width, for people. */
     String description();
 
-    /** Largest number of rows of {@link #multiply}. */
-    int maxRows();
+    /** Where {@link #multiply} reads weights fastest; what is taken from the system belongs to the arena. */
+    default Storage.Allocator weights(Arena arena) {
+        return Storage::ofArray;
+    }
 
     /**
      * c[i][j] += sum over k of a[i][k] b[k][j] for one panel.
      *
-     * @param rows rows of a and c, 1..maxRows
+     * @param rows rows of a and c
      * @param depth terms, 0..DEPTH
      * @param a block of rows with stride ROW_STRIDE
      * @param aOffset element (0, 0) of a
-     * @param b panel [depth][PANEL]
+     * @param b where the panel [depth][PANEL] lies
      * @param bOffset element (0, 0) of b
-     * @param c tile [rows][PANEL]
+     * @param c where the tile [rows][PANEL] lies
      * @param cOffset element (0, 0) of c
+     * @param next what will be read from memory after this and may be fetched into the cache meanwhile
+     * @param nextOffset its first element; may lie outside
+     * @param nextLength its elements
      */
-    void multiply(int rows, int depth, float[] a, int aOffset, float[] b, int bOffset, float[] c, int cOffset);
+    void multiply(
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int nextOffset,
+            int nextLength);
+
+    /**
+     * Transposes blocks of BLOCK x BLOCK elements: block b has element (i, j) at {@code sourceOffset + b * sourceStep + i * sourceStride + j} of the source, and
+     * at {@code targetOffset + b * targetStep + j * targetStride + i} of the target.
+     *
+     * @param blocks how many
+     * @param source floats
+     */
+    void transpose(
+            int blocks,
+            Storage source,
+            int sourceOffset,
+            int sourceStride,
+            int sourceStep,
+            float[] target,
+            int targetOffset,
+            int targetStride,
+            int targetStep);
+
+    /**
+     * Copies short rows of floats. Strides and offsets are in elements.
+     *
+     * @param rows how many
+     * @param columns elements of each, BLOCK or PANEL
+     */
+    default void copyRows(
+            int rows,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        for (int i = 0; i < rows; i++) {
+            long from = (sourceOffset + i * sourceStride) * Float.BYTES;
+            long to = (targetOffset + i * targetStride) * Float.BYTES;
+            MemorySegment.copy(source, from, target, to, (long) columns * Float.BYTES);
+        }
+    }
 
     /** y[i] = fma(alpha, x[i], y[i]). */
     void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset);
@@ -72,7 +134,19 @@ interface TileKernels {
     /** a[i] becomes g[i] times the derivative of {@link #activate} by a[i]. */
     void differentiate(FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset);
 
-    /** a[i] and b[i] become g[i] times the derivatives of {@link #activateGated} by a[i] and by b[i]. */
+    /**
+     * a[i] and b[i] become g[i] times the derivatives of {@link #activateGated} by a[i] and by b[i].
+     *
+     * @param h scratch of n elements
+     */
     void differentiateGated(
-            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset);
+            FloatActivation activation,
+            int n,
+            float[] g,
+            int gOffset,
+            float[] a,
+            int aOffset,
+            float[] b,
+            int bOffset,
+            float[] h);
 }

@@ -24,6 +24,6 @@ final class UpDgradProduct extends RowProduct {
     void end(int expert, int row, int rows, int panel, float[] tile, int offset, Scratch scratch) {
         int h = panel * TileKernels.PANEL;
         int count = Math.min(TileKernels.PANEL, weights.inputs() - h);
-        writeTile(tile, offset, TileKernels.PANEL, count, dRows, topology.offset(expert) + row, rows, h);
+        writeTile(scratch.results, offset, TileKernels.PANEL, count, dRows, topology.offset(expert) + row, rows, h);
     }
 }

@@ -4,6 +4,7 @@ import dev.dropless.blocksparse.ExpertShape;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.WeightPart;
 import dev.dropless.topology.Topology;
+import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /** pre = v x W + b and hidden = activation(pre): tokens are gathered by the copy of rows, the activation runs on the finished tile. */
@@ -50,31 +51,31 @@ final class UpProduct extends RowProduct {
         int count = Math.min(lane, shape.ffnHiddenSize() - f);
         int first = topology.offset(expert) + row;
         int bias = expert * shape.ffnHiddenSize() + f;
-        float[] gate = part(0, rows, tile, offset, scratch);
+        float[] gate = part(0, rows, offset, scratch);
         addBias(experts.bias(WeightPart.GATE_BIAS), bias, count, rows, lane, gate, 0, scratch);
         if (pre != null) {
-            writeTile(gate, 0, lane, count, pre, first, rows, f);
+            writeTile(scratch.bufferStorage(0), 0, lane, count, pre, first, rows, f);
         }
         if (shape.gated()) {
-            float[] up = part(1, rows, tile, offset, scratch);
+            float[] up = part(1, rows, offset, scratch);
             addBias(experts.bias(WeightPart.UP_BIAS), bias, count, rows, lane, up, 0, scratch);
             if (pre != null) {
-                writeTile(up, 0, lane, count, pre, first, rows, shape.ffnHiddenSize() + f);
+                writeTile(scratch.bufferStorage(1), 0, lane, count, pre, first, rows, shape.ffnHiddenSize() + f);
             }
             kernels.activateGated(activation, rows * lane, gate, 0, up, 0, gate, 0);
         } else {
             kernels.activate(activation, rows * lane, gate, 0, gate, 0);
         }
-        writeTile(gate, 0, lane, count, hidden, first, rows, f);
+        writeTile(scratch.bufferStorage(0), 0, lane, count, hidden, first, rows, f);
     }
 
     /** The columns of one part, side by side. */
-    private float[] part(int part, int rows, float[] tile, int offset, Scratch scratch) {
+    private float[] part(int part, int rows, int offset, Scratch scratch) {
         int lane = weights.lane();
         float[] values = scratch.buffer(part, rows * lane);
-        for (int i = 0; i < rows; i++) {
-            System.arraycopy(tile, offset + i * TileKernels.PANEL + part * lane, values, i * lane, lane);
-        }
+        MemorySegment source = scratch.results.segment();
+        MemorySegment target = scratch.bufferStorage(part).segment();
+        kernels.copyRows(rows, lane, source, offset + part * lane, TileKernels.PANEL, target, 0, lane);
         return values;
     }
 }

@@ -32,15 +32,45 @@ final class VectorKernels implements TileKernels {
     }
 
     @Override
-    public int maxRows() {
-        return MAX_ROWS;
+    public void multiply(
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int nextOffset,
+            int nextLength) {
+        float[] panel = b.array();
+        float[] tile = c.array();
+        int groups = Math.ceilDiv(rows, MAX_ROWS);
+        for (int group = 0; group < groups; group++) {
+            int first = rows * group / groups;
+            int height = rows * (group + 1) / groups - first;
+            int from = aOffset + first * ROW_STRIDE;
+            int to = cOffset + first * PANEL;
+            for (int j = 0; j < PANEL; j += 2 * LANES) {
+                MICRO.multiply(height, depth, a, from, panel, bOffset + j, tile, to + j);
+            }
+        }
     }
 
     @Override
-    public void multiply(int rows, int depth, float[] a, int aOffset, float[] b, int bOffset, float[] c, int cOffset) {
-        for (int j = 0; j < PANEL; j += 2 * LANES) {
-            MICRO.multiply(rows, depth, a, aOffset, b, bOffset + j, c, cOffset + j);
-        }
+    public void transpose(
+            int blocks,
+            Storage source,
+            int sourceOffset,
+            int sourceStride,
+            int sourceStep,
+            float[] target,
+            int targetOffset,
+            int targetStride,
+            int targetStep) {
+        TAIL.transpose(
+                blocks, source, sourceOffset, sourceStride, sourceStep, target, targetOffset, targetStride, targetStep);
     }
 
     @Override
@@ -82,10 +112,7 @@ final class VectorKernels implements TileKernels {
     @Override
     public void activate(FloatActivation activation, int n, float[] a, int aOffset, float[] h, int hOffset) {
         int end = FLOATS.loopBound(n);
-        for (int i = 0; i < end; i += LANES) {
-            VectorMath.hidden(activation, FloatVector.fromArray(FLOATS, a, aOffset + i))
-                    .intoArray(h, hOffset + i);
-        }
+        hidden(activation, end, a, aOffset, h, hOffset);
         TAIL.activate(activation, n - end, a, aOffset + end, h, hOffset + end);
     }
 
@@ -93,39 +120,88 @@ final class VectorKernels implements TileKernels {
     public void activateGated(
             FloatActivation activation, int n, float[] a, int aOffset, float[] b, int bOffset, float[] h, int hOffset) {
         int end = FLOATS.loopBound(n);
-        for (int i = 0; i < end; i += LANES) {
-            FloatVector up = VectorMath.up(activation, FloatVector.fromArray(FLOATS, b, bOffset + i));
-            VectorMath.hidden(activation, FloatVector.fromArray(FLOATS, a, aOffset + i))
-                    .mul(up)
-                    .intoArray(h, hOffset + i);
-        }
+        hidden(activation, end, a, aOffset, h, hOffset);
+        multiplyByUp(activation, end, b, bOffset, h, hOffset);
         TAIL.activateGated(activation, n - end, a, aOffset + end, b, bOffset + end, h, hOffset + end);
     }
 
     @Override
     public void differentiate(FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset) {
         int end = FLOATS.loopBound(n);
-        for (int i = 0; i < end; i += LANES) {
-            FloatVector slope = VectorMath.dHidden(activation, FloatVector.fromArray(FLOATS, a, aOffset + i));
-            FloatVector.fromArray(FLOATS, g, gOffset + i).mul(slope).intoArray(a, aOffset + i);
-        }
+        slopes(activation, end, a, aOffset);
+        multiply(end, g, gOffset, a, aOffset);
         TAIL.differentiate(activation, n - end, g, gOffset + end, a, aOffset + end);
     }
 
     @Override
     public void differentiateGated(
-            FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset, float[] b, int bOffset) {
+            FloatActivation activation,
+            int n,
+            float[] g,
+            int gOffset,
+            float[] a,
+            int aOffset,
+            float[] b,
+            int bOffset,
+            float[] h) {
         int end = FLOATS.loopBound(n);
+        hidden(activation, end, a, aOffset, h, 0);
+        slopes(activation, end, a, aOffset);
+        applyGradient(activation, end, g, gOffset, a, aOffset, b, bOffset, h);
+        TAIL.differentiateGated(activation, n - end, g, gOffset + end, a, aOffset + end, b, bOffset + end, h);
+    }
+
+    // One loop a method: the compiler gives up inlining in the middle of a method that has grown too large, and vectors
+    // would be allocated.
+
+    private static void hidden(FloatActivation activation, int end, float[] a, int aOffset, float[] h, int hOffset) {
         for (int i = 0; i < end; i += LANES) {
-            FloatVector gate = FloatVector.fromArray(FLOATS, a, aOffset + i);
+            VectorMath.hidden(activation, FloatVector.fromArray(FLOATS, a, aOffset + i))
+                    .intoArray(h, hOffset + i);
+        }
+    }
+
+    private static void slopes(FloatActivation activation, int end, float[] a, int aOffset) {
+        for (int i = 0; i < end; i += LANES) {
+            VectorMath.dHidden(activation, FloatVector.fromArray(FLOATS, a, aOffset + i))
+                    .intoArray(a, aOffset + i);
+        }
+    }
+
+    private static void multiplyByUp(
+            FloatActivation activation, int end, float[] b, int bOffset, float[] h, int hOffset) {
+        for (int i = 0; i < end; i += LANES) {
+            FloatVector up = VectorMath.up(activation, FloatVector.fromArray(FLOATS, b, bOffset + i));
+            FloatVector.fromArray(FLOATS, h, hOffset + i).mul(up).intoArray(h, hOffset + i);
+        }
+    }
+
+    private static void multiply(int end, float[] g, int gOffset, float[] a, int aOffset) {
+        for (int i = 0; i < end; i += LANES) {
+            FloatVector slope = FloatVector.fromArray(FLOATS, a, aOffset + i);
+            FloatVector.fromArray(FLOATS, g, gOffset + i).mul(slope).intoArray(a, aOffset + i);
+        }
+    }
+
+    /** From slopes in a, gate activations in h and up projections in b to the gradients of both projections. */
+    private static void applyGradient(
+            FloatActivation activation,
+            int end,
+            float[] g,
+            int gOffset,
+            float[] a,
+            int aOffset,
+            float[] b,
+            int bOffset,
+            float[] h) {
+        for (int i = 0; i < end; i += LANES) {
             FloatVector up = FloatVector.fromArray(FLOATS, b, bOffset + i);
             FloatVector gradient = FloatVector.fromArray(FLOATS, g, gOffset + i);
-            FloatVector slope = VectorMath.dHidden(activation, gate).mul(VectorMath.up(activation, up));
+            FloatVector slope = FloatVector.fromArray(FLOATS, a, aOffset + i).mul(VectorMath.up(activation, up));
             gradient.mul(slope).intoArray(a, aOffset + i);
-            FloatVector hidden = VectorMath.hidden(activation, gate)
+            FloatVector hidden = FloatVector.fromArray(FLOATS, h, i)
                     .blend(0f, up.abs().compare(VectorOperators.GT, activation.upLimit()));
             gradient.mul(hidden).intoArray(b, bOffset + i);
         }
-        TAIL.differentiateGated(activation, n - end, g, gOffset + end, a, aOffset + end, b, bOffset + end);
     }
 }

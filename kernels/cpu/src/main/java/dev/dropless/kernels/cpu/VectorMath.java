@@ -6,7 +6,6 @@ import static dev.dropless.kernels.cpu.FloatMath.E4;
 import static dev.dropless.kernels.cpu.FloatMath.E5;
 import static dev.dropless.kernels.cpu.FloatMath.E6;
 import static dev.dropless.kernels.cpu.FloatMath.E7;
-import static dev.dropless.kernels.cpu.FloatMath.EXP_MAX;
 import static dev.dropless.kernels.cpu.FloatMath.EXP_MIN;
 import static dev.dropless.kernels.cpu.FloatMath.INV_SQRT_2PI;
 import static dev.dropless.kernels.cpu.FloatMath.LN2_HIGH;
@@ -37,7 +36,8 @@ import jdk.incubator.vector.VectorSpecies;
 
 /**
  * {@link FloatMath} on vectors, operation by operation. Loaded only where the module jdk.incubator.vector is resolved. Every method is small enough to be
- * inlined, without which vectors would be allocated.
+ * inlined, without which vectors would be allocated; for the same reason a loop may contain one exponential function only (the compiler stops inlining at
+ * a number of graph nodes), and callers do the rest in loops of their own.
  */
 final class VectorMath {
 
@@ -46,45 +46,82 @@ final class VectorMath {
             ? FloatVector.SPECIES_512
             : FloatVector.SPECIES_PREFERRED;
 
+    /** A limit that limits nothing; the usual case, whose other branch the compiler leaves out. */
+    private static final float NONE = Float.POSITIVE_INFINITY;
+
+    // The constants of FloatMath as vectors: a broadcast in a loop costs the compiler more nodes than all else.
+    private static final FloatVector V_E2 = all(E2);
+    private static final FloatVector V_E3 = all(E3);
+    private static final FloatVector V_E4 = all(E4);
+    private static final FloatVector V_E5 = all(E5);
+    private static final FloatVector V_E6 = all(E6);
+    private static final FloatVector V_E7 = all(E7);
+    private static final FloatVector V_LOG2_E = all(LOG2_E);
+    private static final FloatVector V_ROUND = all(ROUND);
+    private static final FloatVector V_P0 = all(P0);
+    private static final FloatVector V_P1 = all(P1);
+    private static final FloatVector V_P2 = all(P2);
+    private static final FloatVector V_P3 = all(P3);
+    private static final FloatVector V_P4 = all(P4);
+    private static final FloatVector V_P5 = all(P5);
+    private static final FloatVector V_P6 = all(P6);
+    private static final FloatVector V_P7 = all(P7);
+    private static final FloatVector V_P8 = all(P8);
+    private static final FloatVector V_P9 = all(P9);
+    private static final FloatVector V_P10 = all(P10);
+    private static final FloatVector V_TANH_1 = all(TANH_1);
+    private static final FloatVector V_TANH_3 = all(TANH_3);
+    private static final FloatVector V_TANH_3_SLOPE = all(TANH_3_SLOPE);
+    private static final FloatVector V_LN2_HIGH = all(-LN2_HIGH);
+    private static final FloatVector V_LN2_LOW = all(-LN2_LOW);
+    private static final FloatVector V_ZERO = all(0);
+    private static final FloatVector V_ONE = all(1);
+    private static final FloatVector V_TWO = all(2);
+
     private VectorMath() {}
 
     private static FloatVector all(float value) {
         return FloatVector.broadcast(FLOATS, value);
     }
 
+    /** e^x for x <= 0, so that there is no upper limit to apply. */
     static FloatVector exp(FloatVector value) {
-        FloatVector x = max(min(value, EXP_MAX), EXP_MIN);
-        FloatVector shifted = x.fma(all(LOG2_E), all(ROUND));
-        FloatVector n = shifted.sub(ROUND);
-        FloatVector r = n.fma(all(-LN2_HIGH), x);
-        r = n.fma(all(-LN2_LOW), r);
+        FloatVector x = max(value, EXP_MIN);
+        FloatVector shifted = x.fma(V_LOG2_E, V_ROUND);
+        FloatVector n = shifted.sub(V_ROUND);
+        FloatVector r = n.fma(V_LN2_HIGH, x);
+        r = n.fma(V_LN2_LOW, r);
         IntVector exponent = shifted.reinterpretAsInts().sub(ROUND_BITS);
         IntVector half = exponent.lanewise(VectorOperators.ASHR, 1);
         return expPolynomial(r).mul(powerOfTwo(half)).mul(powerOfTwo(exponent.sub(half)));
     }
 
     private static FloatVector expPolynomial(FloatVector r) {
-        FloatVector p = all(E7).fma(r, all(E6));
-        p = p.fma(r, all(E5));
-        p = p.fma(r, all(E4));
-        p = p.fma(r, all(E3));
-        p = p.fma(r, all(E2));
-        p = p.fma(r, all(1));
-        return p.fma(r, all(1));
+        FloatVector p = V_E7.fma(r, V_E6);
+        p = p.fma(r, V_E5);
+        p = p.fma(r, V_E4);
+        p = p.fma(r, V_E3);
+        p = p.fma(r, V_E2);
+        p = p.fma(r, V_ONE);
+        return p.fma(r, V_ONE);
     }
 
     private static FloatVector powerOfTwo(IntVector exponent) {
         return exponent.add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats();
     }
 
-    static FloatVector sigmoid(FloatVector z) {
-        FloatVector e = exp(z.abs().neg());
-        return e.blend(1f, z.compare(VectorOperators.GE, 0f)).div(e.add(1));
+    private static FloatVector sigmoid(FloatVector z) {
+        return sigmoid(z, exp(z.abs().neg()));
     }
 
-    static FloatVector sigmoidSlope(FloatVector z) {
-        FloatVector e = exp(z.abs().neg());
-        FloatVector d = e.add(1);
+    /** sigmoid(z), where e = exp(-|z|). */
+    private static FloatVector sigmoid(FloatVector z, FloatVector e) {
+        return e.blend(1f, z.compare(VectorOperators.GE, 0f)).div(e.add(V_ONE));
+    }
+
+    /** sigmoid'(z), where e = exp(-|z|). */
+    private static FloatVector sigmoidSlope(FloatVector e) {
+        FloatVector d = e.add(V_ONE);
         return e.div(d.mul(d));
     }
 
@@ -99,24 +136,29 @@ final class VectorMath {
         return min(a.abs(), TAIL_END);
     }
 
-    static FloatVector normalCdf(FloatVector a) {
-        FloatVector m = magnitude(a);
+    /** Phi(a), where density = gaussian(m), m = magnitude(a). */
+    private static FloatVector normalCdf(FloatVector a, FloatVector m, FloatVector density) {
         FloatVector p = tailPolynomial(m.sub(4).div(m.add(4)));
-        FloatVector tail = gaussian(m).mul(p).div(m.fma(all(2), all(1)));
-        return tail.blend(all(1).sub(tail), a.compare(VectorOperators.GE, 0f));
+        FloatVector tail = density.mul(p).div(m.fma(V_TWO, V_ONE));
+        return tail.blend(V_ONE.sub(tail), a.compare(VectorOperators.GE, 0f));
+    }
+
+    private static FloatVector normalCdf(FloatVector a) {
+        FloatVector m = magnitude(a);
+        return normalCdf(a, m, gaussian(m));
     }
 
     private static FloatVector tailPolynomial(FloatVector q) {
-        FloatVector p = all(P10).fma(q, all(P9));
-        p = p.fma(q, all(P8));
-        p = p.fma(q, all(P7));
-        p = p.fma(q, all(P6));
-        p = p.fma(q, all(P5));
-        p = p.fma(q, all(P4));
-        p = p.fma(q, all(P3));
-        p = p.fma(q, all(P2));
-        p = p.fma(q, all(P1));
-        return p.fma(q, all(P0));
+        FloatVector p = V_P10.fma(q, V_P9);
+        p = p.fma(q, V_P8);
+        p = p.fma(q, V_P7);
+        p = p.fma(q, V_P6);
+        p = p.fma(q, V_P5);
+        p = p.fma(q, V_P4);
+        p = p.fma(q, V_P3);
+        p = p.fma(q, V_P2);
+        p = p.fma(q, V_P1);
+        return p.fma(q, V_P0);
     }
 
     static FloatVector min(FloatVector a, float limit) {
@@ -137,32 +179,41 @@ final class VectorMath {
             case RELU -> relu(a);
             case RELU_SQUARED -> relu(a).mul(relu(a));
             case SILU -> a.mul(sigmoid(a.mul(activation.alpha())));
-            case GELU_TANH -> a.mul(sigmoid(a.mul(a.mul(a).fma(all(TANH_3), all(TANH_1)))));
+            case GELU_TANH -> a.mul(sigmoid(a.mul(a.mul(a).fma(V_TANH_3, V_TANH_1))));
             case GELU_ERF -> a.mul(normalCdf(a));
         };
     }
 
     static FloatVector slope(FloatActivation activation, FloatVector a) {
         return switch (activation.function()) {
-            case IDENTITY -> all(1);
-            case RELU -> all(0).blend(1f, a.compare(VectorOperators.GT, 0f));
+            case IDENTITY -> V_ONE;
+            case RELU -> V_ZERO.blend(1f, a.compare(VectorOperators.GT, 0f));
             case RELU_SQUARED -> relu(a).mul(2);
-            case SILU -> {
-                FloatVector z = a.mul(activation.alpha());
-                yield plusSlope(sigmoid(z), z, sigmoidSlope(z));
-            }
+            case SILU -> siluSlope(a.mul(activation.alpha()));
             case GELU_TANH -> tanhSlope(a);
-            case GELU_ERF -> plusSlope(normalCdf(a), a, gaussian(magnitude(a)).mul(INV_SQRT_2PI));
+            case GELU_ERF -> normalSlope(a);
         };
+    }
+
+    private static FloatVector siluSlope(FloatVector z) {
+        FloatVector e = exp(z.abs().neg());
+        return plusSlope(sigmoid(z, e), z, sigmoidSlope(e));
     }
 
     private static FloatVector tanhSlope(FloatVector a) {
         FloatVector square = a.mul(a);
-        FloatVector z = a.mul(square.fma(all(TANH_3), all(TANH_1)));
-        FloatVector w = sigmoidSlope(z);
-        FloatVector dz = square.fma(all(TANH_3_SLOPE), all(TANH_1));
-        FloatVector s = sigmoid(z);
+        FloatVector z = a.mul(square.fma(V_TANH_3, V_TANH_1));
+        FloatVector e = exp(z.abs().neg());
+        FloatVector w = sigmoidSlope(e);
+        FloatVector dz = square.fma(V_TANH_3_SLOPE, V_TANH_1);
+        FloatVector s = sigmoid(z, e);
         return a.mul(w).fma(dz, s).blend(s, w.compare(VectorOperators.EQ, 0f));
+    }
+
+    private static FloatVector normalSlope(FloatVector a) {
+        FloatVector m = magnitude(a);
+        FloatVector density = gaussian(m);
+        return plusSlope(normalCdf(a, m, density), a, density.mul(INV_SQRT_2PI));
     }
 
     /** value + x * slope, or value where the slope has vanished. */
@@ -171,14 +222,18 @@ final class VectorMath {
     }
 
     static FloatVector hidden(FloatActivation activation, FloatVector a) {
-        return value(activation, min(a, activation.gateMax()));
+        return value(activation, activation.gateMax() == NONE ? a : min(a, activation.gateMax()));
     }
 
     static FloatVector dHidden(FloatActivation activation, FloatVector a) {
-        return slope(activation, a).blend(0f, a.compare(VectorOperators.GT, activation.gateMax()));
+        FloatVector slope = slope(activation, a);
+        return activation.gateMax() == NONE
+                ? slope
+                : slope.blend(0f, a.compare(VectorOperators.GT, activation.gateMax()));
     }
 
     static FloatVector up(FloatActivation activation, FloatVector b) {
-        return max(min(b, activation.upLimit()), -activation.upLimit()).add(activation.upOffset());
+        float limit = activation.upLimit();
+        return (limit == NONE ? b : max(min(b, limit), -limit)).add(activation.upOffset());
     }
 }

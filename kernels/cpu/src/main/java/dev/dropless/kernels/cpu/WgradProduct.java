@@ -2,6 +2,7 @@ package dev.dropless.kernels.cpu;
 
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.topology.Topology;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Weight gradients: dW_e += (scaled rows of inputs)^T (scaled rows of output gradients), where k runs over the rows of an expert. Experts without rows are
@@ -10,7 +11,7 @@ import dev.dropless.topology.Topology;
 final class WgradProduct extends Product {
 
     /** Rows copied before they are written transposed, so that whole cache lines are written. */
-    private static final int BATCH = 16;
+    private static final int BATCH = TileKernels.BLOCK;
 
     /** One side of the product: rows of a matrix, by token or by row, each times its slot's weight. */
     record Side(Topology topology, Matrix matrix, boolean byToken, SlotWeights weights) {
@@ -67,7 +68,15 @@ final class WgradProduct extends Product {
                     kernels.scale(rows, inputs.weights.ofRow(source), batch, r * rows);
                 }
             }
-            for (int i = 0; i < rows; i++) {
+            int done = 0;
+            if (count == BATCH) {
+                int blocks = rows / BATCH;
+                int step = BATCH * TileKernels.ROW_STRIDE;
+                Storage source = scratch.bufferStorage(0);
+                kernels.transpose(blocks, source, 0, rows, BATCH, scratch.rows, from, TileKernels.ROW_STRIDE, step);
+                done = blocks * BATCH;
+            }
+            for (int i = done; i < rows; i++) {
                 int target = i * TileKernels.ROW_STRIDE + from;
                 for (int r = 0; r < count; r++) {
                     scratch.rows[target + r] = batch[r * rows + i];
@@ -96,6 +105,18 @@ final class WgradProduct extends Product {
             }
         }
         return ready;
+    }
+
+    /** Gradients in single precision, but not a panel with padding, which has to be kept zero. */
+    @Override
+    @Nullable
+    Storage inPlace(int expert, int panel) {
+        return gradients.tiles(expert, panel);
+    }
+
+    @Override
+    int inPlaceOffset(int expert, int row, int panel) {
+        return gradients.index(panel, row);
     }
 
     @Override

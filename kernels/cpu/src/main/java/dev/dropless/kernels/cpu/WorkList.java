@@ -49,7 +49,7 @@ final class WorkList {
     }
 
     private static int tiles(Product product, int group) {
-        return Math.ceilDiv(product.rows(group), ProductRunner.MAX_ROWS);
+        return Math.ceilDiv(product.rows(group), ProductRunner.maxRows(product.depth(group)));
     }
 
     private static int height(Product product, int group) {

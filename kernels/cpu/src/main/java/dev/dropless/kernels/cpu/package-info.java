@@ -1,5 +1,5 @@
 /**
- * The CPU back end: kernels on the Vector API, and scalar ones where the incubator module is not resolved.
+ * The CPU back end: kernels emitted as machine code, kernels on the Vector API, and scalar ones, equal bit for bit.
  */
 @NullMarked
 package dev.dropless.kernels.cpu;

@@ -14,6 +14,7 @@ import dev.dropless.blocksparse.spi.ExpertKernels;
 import dev.dropless.blocksparse.spi.ExpertPlan;
 import dev.dropless.blocksparse.spi.ExpertWeights;
 import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.kernels.cpu.x86.Assembler.Width;
 import dev.dropless.topology.Topology;
 import java.util.ArrayList;
 import java.util.List;
@@ -124,12 +125,25 @@ class LargeProblemTest {
                 assertTrue(Float.isFinite(value));
             }
         }
-        for (int threads = 1; threads <= 3; threads++) {
-            List<float[]> actual = layer(shape, CpuTier.VECTOR.create(), threads);
-            for (int i = 0; i < expected.size(); i++) {
-                assertArrayEquals(expected.get(i), actual.get(i), "output " + i + ", " + threads + " threads");
+        for (TileKernels tier : tiers()) {
+            for (int threads = 1; threads <= 3; threads++) {
+                List<float[]> actual = layer(shape, tier, threads);
+                for (int i = 0; i < expected.size(); i++) {
+                    assertArrayEquals(
+                            expected.get(i), actual.get(i), tier.description() + " " + i + ", " + threads + " threads");
+                }
             }
         }
+    }
+
+    private static List<TileKernels> tiers() {
+        List<TileKernels> tiers = new ArrayList<>();
+        tiers.add(CpuTier.VECTOR.create());
+        if (EmittedKernels.disqualifier() == null) {
+            tiers.add(new EmittedKernels(Width.YMM, CpuTier.VECTOR.create()));
+            tiers.add(CpuTier.EMITTED.create());
+        }
+        return tiers;
     }
 
     @Test

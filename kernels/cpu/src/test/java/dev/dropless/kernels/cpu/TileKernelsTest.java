@@ -2,15 +2,22 @@ package dev.dropless.kernels.cpu;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.dropless.blocksparse.Activation;
+import dev.dropless.blocksparse.ElementType;
+import dev.dropless.kernels.cpu.x86.Assembler.Width;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 
-/** Every vector kernel against its scalar twin, bit for bit, between guard elements that must not change. */
+/** Every vector kernel and emitted one against its scalar twin, bit for bit, between guard elements that must not change. */
 class TileKernelsTest {
 
     private static final int[] LENGTHS = {0, 1, 13, 16, 31, 32, 33, 63, 64, 65, 207};
@@ -21,34 +28,153 @@ class TileKernelsTest {
     private final Random random = new Random(7);
 
     @Test
-    void multiplyEveryNumberOfRows() {
-        for (int rows = 1; rows <= vector.maxRows(); rows++) {
+    void vectorMultiply() {
+        multiplyEveryNumberOfRows(vector);
+    }
+
+    @Test
+    void emittedMultiply() {
+        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        multiplyEveryNumberOfRows(new EmittedKernels(Width.YMM, scalar));
+        if (EmittedKernels.widest() == Width.ZMM) {
+            multiplyEveryNumberOfRows(new EmittedKernels(Width.ZMM, scalar));
+        }
+    }
+
+    private void multiplyEveryNumberOfRows(TileKernels kernels) {
+        for (int rows = 0; rows <= 31; rows++) {
             for (int depth : new int[] {0, 1, 13, 31, 33, 207, TileKernels.DEPTH}) {
                 float[] a = normal(3 + rows * TileKernels.ROW_STRIDE);
-                float[] b = normal(5 + depth * TileKernels.PANEL);
+                Storage b = Storage.of(normal(5 + depth * TileKernels.PANEL));
                 float[] start = guarded(rows * TileKernels.PANEL);
                 float[] expected = start.clone();
-                float[] actual = start.clone();
-                for (int i = 0; i < rows; i++) {
-                    scalar.multiply(
-                            1, depth, a, 3 + i * TileKernels.ROW_STRIDE, b, 5, expected, 8 + i * TileKernels.PANEL);
-                }
-                vector.multiply(rows, depth, a, 3, b, 5, actual, 8);
-                assertArrayEquals(expected, actual, rows + " rows, depth " + depth);
+                float[] actual = new float[start.length];
+                Storage own = copy(b, kernels);
+                Storage tile = copy(Storage.of(start), kernels);
+                scalar.multiply(rows, depth, a, 3, b, 5, Storage.of(expected), 8, b, 5, 0);
+                kernels.multiply(rows, depth, a, 3, own, 5, tile, 8, own, 5 + depth * 32, depth * 32);
+                tile.read(0, actual.length, actual, 0);
+                assertArrayEquals(expected, actual, kernels.description() + ", rows and depth: " + rows + " " + depth);
             }
         }
+    }
+
+    private List<TileKernels> tiers() {
+        List<TileKernels> tiers = new ArrayList<>(List.of(scalar, vector));
+        if (EmittedKernels.disqualifier() == null) {
+            tiers.add(new EmittedKernels(Width.YMM, scalar));
+            tiers.add(CpuTier.EMITTED.create());
+        }
+        return tiers;
+    }
+
+    @Test
+    void transposeBlocks() {
+        for (TileKernels kernels : tiers()) {
+            for (int blocks = 0; blocks <= 3; blocks++) {
+                float[] source = normal(7 + blocks * 19 + 16 * 21);
+                float[] target = guarded(blocks * 16 * 18);
+                float[] expected = target.clone();
+                for (int b = 0; b < blocks; b++) {
+                    for (int i = 0; i < 16; i++) {
+                        for (int j = 0; j < 16; j++) {
+                            expected[8 + b * 16 * 18 + j * 18 + i] = source[7 + b * 19 + i * 21 + j];
+                        }
+                    }
+                }
+                kernels.transpose(blocks, copy(Storage.of(source), kernels), 7, 21, 19, target, 8, 18, 16 * 18);
+                assertArrayEquals(expected, target, kernels.description() + " " + blocks);
+            }
+        }
+    }
+
+    @Test
+    void copyRowsOfBothWidths() {
+        for (TileKernels kernels : tiers()) {
+            for (int columns : new int[] {TileKernels.BLOCK, TileKernels.PANEL}) {
+                for (int rows : new int[] {0, 1, 5}) {
+                    float[] source = normal(3 + rows * 37);
+                    float[] target = guarded(rows * 40);
+                    float[] expected = target.clone();
+                    for (int i = 0; i < rows; i++) {
+                        System.arraycopy(source, 3 + i * 37, expected, 8 + i * 40, columns);
+                    }
+                    MemorySegment from = MemorySegment.ofArray(source);
+                    kernels.copyRows(rows, columns, from, 3, 37, MemorySegment.ofArray(target), 8, 40);
+                    assertArrayEquals(expected, target, kernels.description() + " " + rows + " x " + columns);
+                }
+            }
+        }
+    }
+
+    @Test
+    void copyRowsChecks() {
+        TileKernels kernels = CpuTier.select(null);
+        MemorySegment source = MemorySegment.ofArray(new float[64]);
+        MemorySegment target = MemorySegment.ofArray(new float[64]);
+        kernels.copyRows(2, 32, source, 0, 32, target, 0, 32);
+        assertOutside(() -> kernels.copyRows(2, 32, source, 1, 32, target, 0, 32));
+        assertOutside(() -> kernels.copyRows(2, 32, source, 0, 32, target, 0, 33));
+        assertOutside(() -> kernels.copyRows(1, 16, source, -1, 32, target, 0, 32));
+        MemorySegment frozen = target.asReadOnly();
+        assertThrows(IllegalArgumentException.class, () -> kernels.copyRows(1, 16, source, 0, 32, frozen, 0, 32));
+    }
+
+    @Test
+    void emittedTransposeChecksBounds() {
+        assumeTrue(CpuTier.best() == CpuTier.EMITTED && EmittedKernels.widest() == Width.ZMM, "needs AVX-512");
+        TileKernels kernels = CpuTier.select(null);
+        Storage source = Storage.of(new float[16 * 20 + 16]);
+        float[] target = new float[2 * 16 * 16];
+        kernels.transpose(2, source, 4, 20, 8, target, 0, 16, 16 * 16);
+        assertOutside(() -> kernels.transpose(2, source, 13, 20, 16, target, 0, 16, 16 * 16));
+        assertOutside(() -> kernels.transpose(2, source, -1, 20, 16, target, 0, 16, 16 * 16));
+        assertOutside(() -> kernels.transpose(2, source, 0, 20, 16, target, 1, 16, 16 * 16));
+        assertOutside(() -> kernels.transpose(3, source, 0, 20, 0, target, 0, 16, 16 * 16));
+    }
+
+    /** The same elements where the kernels keep weights; the arena is collected like an array. */
+    private static Storage copy(Storage storage, TileKernels kernels) {
+        int elements = storage.array().length;
+        Storage copy = kernels.weights(Arena.ofAuto()).allocate(ElementType.F32, elements);
+        copy.write(storage.array(), 0, elements, 0);
+        return copy;
+    }
+
+    /** Machine code would read and write outside its arrays. */
+    @Test
+    void emittedChecksBounds() {
+        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        TileKernels emitted = new EmittedKernels(Width.YMM, scalar);
+        float[] a = new float[TileKernels.ROW_STRIDE + 10];
+        Storage b = Storage.of(new float[10 * TileKernels.PANEL]);
+        Storage c = Storage.of(new float[2 * TileKernels.PANEL]);
+        emitted.multiply(2, 10, a, 0, b, 0, c, 0, b, 0, 99);
+        assertOutside(() -> emitted.multiply(-1, 10, a, 0, b, 0, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(3, 1, a, 0, b, 0, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(1, TileKernels.DEPTH + 1, a, 0, b, 0, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(2, 11, a, 0, b, 0, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(2, -1, a, 0, b, 0, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(2, 10, a, 1, b, 0, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(2, 10, a, -1, b, 0, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(2, 10, a, 0, b, 1, c, 0, b, 0, 99));
+        assertOutside(() -> emitted.multiply(2, 10, a, 0, b, 0, c, 1, b, 0, 99));
+    }
+
+    private static void assertOutside(Executable call) {
+        assertThrows(IndexOutOfBoundsException.class, call);
     }
 
     /** The scalar kernel is itself judged by double sums. */
     @Test
     void scalarMultiply() {
-        int rows = scalar.maxRows();
+        int rows = 8;
         int depth = 57;
         float[] a = normal(rows * TileKernels.ROW_STRIDE);
         float[] b = normal(depth * TileKernels.PANEL);
         float[] c = normal(rows * TileKernels.PANEL);
         float[] start = c.clone();
-        scalar.multiply(rows, depth, a, 0, b, 0, c, 0);
+        scalar.multiply(rows, depth, a, 0, Storage.of(b), 0, Storage.of(c), 0, Storage.of(b), 0, 0);
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < TileKernels.PANEL; j++) {
                 double sum = start[i * TileKernels.PANEL + j];
@@ -115,8 +241,8 @@ class TileKernelsTest {
                 float[] db = b.clone();
                 float[] vectorA = a.clone();
                 float[] vectorB = b.clone();
-                scalar.differentiateGated(activation, n, g, 0, da, 0, db, 0);
-                vector.differentiateGated(activation, n, g, 0, vectorA, 0, vectorB, 0);
+                scalar.differentiateGated(activation, n, g, 0, da, 0, db, 0, new float[n]);
+                vector.differentiateGated(activation, n, g, 0, vectorA, 0, vectorB, 0, new float[n]);
                 assertArrayEquals(da, vectorA, what + " da");
                 assertArrayEquals(db, vectorB, what + " db");
                 scalar.differentiate(activation, n, g, 0, a, 0);

@@ -1,17 +1,7 @@
 package dev.dropless.kernels.cpu.x86;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
-
 import java.lang.foreign.Arena;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
-import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.StructLayout;
-import java.lang.invoke.MethodHandle;
-import java.lang.invoke.VarHandle;
 
 /**
  * Machine code in memory: written while the pages are writable, then made executable and no longer writable. The two rights never hold together.
@@ -20,33 +10,6 @@ import java.lang.invoke.VarHandle;
  * refuse in {@link #load}, with the reason.
  */
 public final class ExecutableCode implements AutoCloseable {
-
-    private static final int PROT_READ = 1;
-    private static final int PROT_WRITE = 2;
-    private static final int PROT_EXEC = 4;
-    private static final int MAP_PRIVATE_ANONYMOUS = 0x22;
-
-    /** Bound on first use, so that a process that never emits code never links libc. */
-    private static final class Libc {
-        static final Linker LINKER = Linker.nativeLinker();
-        static final StructLayout STATE = Linker.Option.captureStateLayout();
-        static final VarHandle ERRNO = STATE.varHandle(MemoryLayout.PathElement.groupElement("errno"));
-        static final MethodHandle MMAP = bind(
-                "mmap",
-                FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
-        static final MethodHandle MPROTECT =
-                bind("mprotect", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
-        static final MethodHandle MUNMAP = bind("munmap", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
-        static final MethodHandle STRERROR = LINKER.downcallHandle(
-                LINKER.defaultLookup().findOrThrow("strerror"), FunctionDescriptor.of(ADDRESS, JAVA_INT));
-
-        private Libc() {}
-
-        private static MethodHandle bind(String name, FunctionDescriptor type) {
-            return LINKER.downcallHandle(
-                    LINKER.defaultLookup().findOrThrow(name), type, Linker.Option.captureCallState("errno"));
-        }
-    }
 
     private final long address;
     private final long bytes;
@@ -75,14 +38,14 @@ public final class ExecutableCode implements AutoCloseable {
 
     private static ExecutableCode map(byte[] code, long bytes, Arena arena) throws Throwable {
         MemorySegment state = arena.allocate(Libc.STATE);
-        long address =
-                (long) Libc.MMAP.invokeExact(state, 0L, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0L);
-        if (address == -1) {
+        int writable = Libc.PROT_READ | Libc.PROT_WRITE;
+        long address = (long) Libc.MMAP.invokeExact(state, 0L, bytes, writable, Libc.MAP_PRIVATE_ANONYMOUS, -1, 0L);
+        if (address == Libc.MAP_FAILED) {
             throw refused("mmap", state);
         }
         MemorySegment.ofAddress(address).reinterpret(bytes).copyFrom(MemorySegment.ofArray(code));
         ExecutableCode result = new ExecutableCode(address, bytes);
-        if ((int) Libc.MPROTECT.invokeExact(state, address, bytes, PROT_READ | PROT_EXEC) != 0) {
+        if ((int) Libc.MPROTECT.invokeExact(state, address, bytes, Libc.PROT_READ | Libc.PROT_EXEC) != 0) {
             UnsupportedOperationException refused = refused("mprotect", state);
             result.close();
             throw refused;
@@ -91,10 +54,7 @@ public final class ExecutableCode implements AutoCloseable {
     }
 
     private static UnsupportedOperationException refused(String call, MemorySegment state) throws Throwable {
-        int errno = (int) Libc.ERRNO.get(state, 0L);
-        MemorySegment text = (MemorySegment) Libc.STRERROR.invokeExact(errno);
-        return new UnsupportedOperationException("the system refuses executable memory: %s: %s (errno %d)"
-                .formatted(call, text.reinterpret(256).getString(0), errno));
+        return new UnsupportedOperationException("the system refuses executable memory: " + Libc.reason(call, state));
     }
 
     /**

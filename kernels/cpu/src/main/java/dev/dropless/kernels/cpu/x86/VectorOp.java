@@ -25,6 +25,8 @@ public enum VectorOp {
     DOT_BF16(2, 2, 0x52, false, false),
     /** vpdpbusd (AVX512_VNNI): dst += the sum of four products of unsigned and signed bytes. */
     DOT_INT8(2, 1, 0x50, false, false),
+    /** vpermt2ps (AVX-512): lane l of dst becomes lane src1[l] of the table made of dst and src2. */
+    PERMUTE(2, 1, 0x7F, false, false),
     /** vpaddd: 32-bit integer addition. */
     ADD_INT32(1, 1, 0xFE, false, false);
 

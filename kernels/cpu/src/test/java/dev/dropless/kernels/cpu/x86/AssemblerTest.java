@@ -8,6 +8,7 @@ import static dev.dropless.kernels.cpu.x86.VectorOp.DOT_INT8;
 import static dev.dropless.kernels.cpu.x86.VectorOp.FMA;
 import static dev.dropless.kernels.cpu.x86.VectorOp.LOAD;
 import static dev.dropless.kernels.cpu.x86.VectorOp.MUL;
+import static dev.dropless.kernels.cpu.x86.VectorOp.PERMUTE;
 import static dev.dropless.kernels.cpu.x86.VectorOp.STORE;
 import static dev.dropless.kernels.cpu.x86.VectorOp.XOR;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -91,6 +92,7 @@ class AssemblerTest {
                 row("vpxord zmm29, zmm29, zmm29", "62011540efed", a -> a.vector(XOR, 29, 29, 29)),
                 row("vdpbf16ps zmm29, zmm17, zmm30", "6202764052ee", a -> a.vector(DOT_BF16, 29, 17, 30)),
                 row("vpdpbusd zmm1, zmm2, zmm31", "62926d4850cf", a -> a.vector(DOT_INT8, 1, 2, 31)),
+                row("vpermt2ps zmm1, zmm2, zmm31", "62926d487fcf", a -> a.vector(PERMUTE, 1, 2, 31)),
                 row(
                         "vpaddd zmm9, zmm18, [rdi+0x1fc0]",
                         "62716d40fe4f7f",

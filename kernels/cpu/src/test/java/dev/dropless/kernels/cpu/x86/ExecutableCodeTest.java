@@ -6,8 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -49,6 +51,24 @@ class ExecutableCodeTest {
                     .orElseThrow(() -> new AssertionError("no mapping holds " + address));
             assertTrue(mapping.contains(" r-xp "), mapping);
         }
+    }
+
+    @Test
+    void largePagesAreAlignedZeroAndGivenBack() throws IOException {
+        MemorySegment memory;
+        try (Arena arena = Arena.ofShared()) {
+            memory = LargePages.allocate(arena, 3 * LargePages.PAGE + 5);
+            assertEquals(0, memory.address() % LargePages.PAGE);
+            assertEquals(3 * LargePages.PAGE + 5, memory.byteSize());
+            assertEquals(-1, memory.mismatch(MemorySegment.ofArray(new byte[(int) memory.byteSize()])));
+            memory.fill((byte) 1);
+            assertTrue(isMapped(memory.address()));
+        }
+        assertFalse(isMapped(memory.address()));
+    }
+
+    private static boolean isMapped(long address) throws IOException {
+        return Files.readAllLines(Path.of("/proc/self/maps")).stream().anyMatch(line -> contains(line, address));
     }
 
     private static boolean contains(String mapping, long address) {

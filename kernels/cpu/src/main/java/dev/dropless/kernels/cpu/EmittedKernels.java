@@ -1,0 +1,362 @@
+package dev.dropless.kernels.cpu;
+
+import dev.dropless.blocksparse.Matrix;
+import dev.dropless.kernels.cpu.x86.Assembler.Width;
+import dev.dropless.kernels.cpu.x86.CpuFeatures;
+import dev.dropless.kernels.cpu.x86.LargePages;
+import java.lang.foreign.Arena;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The tier of emitted machine code: products by {@link EmittedCode}, called on the arrays themselves; everything else by the Vector API where it can be used,
+ * else by plain Java.
+ */
+final class EmittedKernels implements TileKernels {
+
+    /**
+     * A critical call gets the addresses of arrays, and no garbage collection starts while it lasts: with the rows of
+     * {@link ProductRunner#maxRows} that is less than 100 microseconds.
+     *
+     * <p>Apart from the class itself, whose {@link #disqualifier} must not need native access.
+     */
+    private static final class Calls {
+        static final MethodHandle MULTIPLY =
+                Linker.nativeLinker().downcallHandle(EmittedCode.SIGNATURE, Linker.Option.critical(true));
+
+        static final MethodHandle TRANSPOSE =
+                Linker.nativeLinker().downcallHandle(EmittedTranspose.SIGNATURE, Linker.Option.critical(true));
+
+        static final MethodHandle COPY =
+                Linker.nativeLinker().downcallHandle(EmittedCode.COPY_SIGNATURE, Linker.Option.critical(true));
+
+        private Calls() {}
+    }
+
+    /** What the processor and the system allow: asked once, since the answer takes emitted code itself. */
+    private static final class Host {
+        static final @Nullable CpuFeatures FEATURES;
+        static final @Nullable String REFUSAL;
+
+        static {
+            CpuFeatures features = null;
+            String refusal = null;
+            try {
+                features = CpuFeatures.detect();
+            } catch (UnsupportedOperationException e) {
+                refusal = e.getMessage();
+            }
+            FEATURES = features;
+            REFUSAL = refusal;
+        }
+
+        private Host() {}
+    }
+
+    /** Emitted on first use, once: code is never unloaded. */
+    private static final class Avx512 {
+        static final EmittedCode CODE = new EmittedCode(Width.ZMM);
+        static final EmittedTranspose TRANSPOSE = new EmittedTranspose();
+
+        private Avx512() {}
+    }
+
+    private static final class Avx2 {
+        static final EmittedCode CODE = new EmittedCode(Width.YMM);
+
+        private Avx2() {}
+    }
+
+    private final Width width;
+    private final EmittedCode code;
+    private final TileKernels others;
+
+    /**
+     * Emits the kernels, if that was not done before.
+     *
+     * @param width vector length; the processor has it
+     * @param others kernels for everything but products
+     */
+    EmittedKernels(Width width, TileKernels others) {
+        this.width = width;
+        this.code = width == Width.ZMM ? Avx512.CODE : Avx2.CODE;
+        this.others = others;
+    }
+
+    /** Why emitted code cannot run here, or null. The reasons are in the order in which a user would have to remove them. */
+    static @Nullable String disqualifier() {
+        String system = System.getProperty("os.name") + " on " + System.getProperty("os.arch");
+        if (!system.equals("Linux on amd64")) {
+            return "it needs Linux on amd64, this is " + system;
+        }
+        Module self = EmittedKernels.class.getModule();
+        if (!self.isNativeAccessEnabled()) {
+            return "native access is not enabled; start Java with --enable-native-access="
+                    + (self.isNamed() ? self.getName() : "ALL-UNNAMED");
+        }
+        CpuFeatures features = Host.FEATURES;
+        if (features == null) {
+            return Host.REFUSAL;
+        }
+        return features.avx2Fma() ? null : "the processor (%s) lacks AVX2 or FMA".formatted(features.brand());
+    }
+
+    /** The widest vectors of this processor; only after {@link #disqualifier} found nothing. */
+    static Width widest() {
+        return Host.FEATURES != null && Host.FEATURES.avx512() ? Width.ZMM : Width.YMM;
+    }
+
+    @Override
+    public CpuTier tier() {
+        return CpuTier.EMITTED;
+    }
+
+    @Override
+    public String description() {
+        return "emitted %s, %s".formatted(width == Width.ZMM ? "AVX-512" : "AVX2", others.description());
+    }
+
+    /** Runs of a huge page and more get huge pages, others a cache line's alignment. */
+    @Override
+    public Storage.Allocator weights(Arena arena) {
+        return (type, elements) -> {
+            long bytes = (long) elements * type.bytes();
+            MemorySegment segment = bytes < LargePages.PAGE
+                    ? arena.allocate(bytes, Matrix.ALIGNMENT)
+                    : LargePages.allocate(arena, bytes);
+            return Storage.of(type, segment);
+        };
+    }
+
+    @Override
+    public void multiply(
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int nextOffset,
+            int nextLength) {
+        if (rows == 0 || depth == 0) {
+            return;
+        }
+        checkBounds(rows, depth, a.length, aOffset, b.elements(), bOffset, c.elements(), cOffset);
+        int maxRows = code.maxRows();
+        int groups = Math.ceilDiv(rows, maxRows);
+        int height = rows / groups;
+        int higher = rows % groups; // so many groups have one row more
+        // All groups together fetch what is asked for, with no more than a row of a panel for every term.
+        int step = Math.min(PANEL, Math.ceilDiv(nextLength, depth * groups));
+        if (higher > 0) {
+            call(height + 1, higher, depth, a, aOffset, b, bOffset, c, cOffset, next, nextOffset, step);
+        }
+        if (groups > higher) {
+            int first = higher * (height + 1);
+            int from = aOffset + first * ROW_STRIDE;
+            int to = cOffset + first * PANEL;
+            int ahead = nextOffset + higher * depth * step;
+            call(height, groups - higher, depth, a, from, b, bOffset, c, to, next, ahead, step);
+        }
+    }
+
+    private void call(
+            int rows,
+            int groups,
+            int depth,
+            float[] a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int ahead,
+            int step) {
+        try {
+            Calls.MULTIPLY.invokeExact(
+                    code.entry(rows, step > PANEL / 2 ? 2 : 1), // a row of a panel has two cache lines
+                    MemorySegment.ofArray(a),
+                    (long) aOffset,
+                    b.segment(),
+                    (long) bOffset,
+                    c.segment(),
+                    (long) cOffset,
+                    (long) depth,
+                    (long) groups,
+                    next.segment(),
+                    (long) ahead,
+                    (long) step * Float.BYTES);
+        } catch (RuntimeException | Error e) {
+            throw e;
+        } catch (Throwable e) {
+            throw new IllegalStateException("a downcall threw a checked exception", e);
+        }
+    }
+
+    /** Machine code does not check what it touches, and a wrong offset would end the process. */
+    private static void checkBounds(
+            int rows, int depth, int aSize, int aOffset, long bSize, int bOffset, long cSize, int cOffset) {
+        if (rows < 0
+                || depth < 0
+                || depth > DEPTH
+                || (aOffset | bOffset | cOffset) < 0
+                || aOffset > aSize - (rows - 1L) * ROW_STRIDE - depth
+                || bOffset > bSize - depth * PANEL
+                || cOffset > cSize - (long) rows * PANEL) {
+            throw new IndexOutOfBoundsException("%d rows, depth %d, offsets %d, %d, %d of %d, %d, %d elements"
+                    .formatted(rows, depth, aOffset, bOffset, cOffset, aSize, bSize, cSize));
+        }
+    }
+
+    @Override
+    public void transpose(
+            int blocks,
+            Storage source,
+            int sourceOffset,
+            int sourceStride,
+            int sourceStep,
+            float[] target,
+            int targetOffset,
+            int targetStride,
+            int targetStep) {
+        if (blocks == 0) {
+            return;
+        }
+        if (width != Width.ZMM) {
+            others.transpose(
+                    blocks,
+                    source,
+                    sourceOffset,
+                    sourceStride,
+                    sourceStep,
+                    target,
+                    targetOffset,
+                    targetStride,
+                    targetStep);
+            return;
+        }
+        checkBlocks(blocks, source.elements(), sourceOffset, sourceStride, sourceStep);
+        checkBlocks(blocks, target.length, targetOffset, targetStride, targetStep);
+        try {
+            Calls.TRANSPOSE.invokeExact(
+                    Avx512.TRANSPOSE.entry(),
+                    source.segment(),
+                    (long) sourceOffset,
+                    (long) sourceStride * Float.BYTES,
+                    MemorySegment.ofArray(target),
+                    (long) targetOffset,
+                    (long) targetStride * Float.BYTES,
+                    (long) sourceStep * Float.BYTES,
+                    (long) targetStep * Float.BYTES,
+                    (long) blocks,
+                    Avx512.TRANSPOSE.table());
+        } catch (RuntimeException | Error e) {
+            throw e;
+        } catch (Throwable e) {
+            throw new IllegalStateException("a downcall threw a checked exception", e);
+        }
+    }
+
+    @Override
+    public void copyRows(
+            int rows,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        if (rows == 0) {
+            return;
+        }
+        checkRows(rows, columns, source, sourceOffset, sourceStride);
+        checkRows(rows, columns, target, targetOffset, targetStride);
+        if (target.isReadOnly()) {
+            throw new IllegalArgumentException(
+                    "target: expected memory that can be written, found a read-only segment");
+        }
+        try {
+            Calls.COPY.invokeExact(
+                    code.copyEntry(columns),
+                    source,
+                    sourceOffset,
+                    sourceStride * Float.BYTES,
+                    target,
+                    targetOffset,
+                    targetStride * Float.BYTES,
+                    (long) rows);
+        } catch (RuntimeException | Error e) {
+            throw e;
+        } catch (Throwable e) {
+            throw new IllegalStateException("a downcall threw a checked exception", e);
+        }
+    }
+
+    private static void checkRows(int rows, int columns, MemorySegment segment, long offset, long stride) {
+        long last = offset + (rows - 1L) * stride + columns;
+        if (rows < 0 || (offset | stride) < 0 || last > segment.byteSize() / Float.BYTES) {
+            throw new IndexOutOfBoundsException("%d rows of %d at %d, stride %d of %d bytes"
+                    .formatted(rows, columns, offset, stride, segment.byteSize()));
+        }
+    }
+
+    private static void checkBlocks(int blocks, long size, int offset, int stride, int step) {
+        long last = offset + (blocks - 1L) * step + (BLOCK - 1L) * stride + BLOCK;
+        if ((blocks | offset | stride | step) < 0 || last > size) {
+            throw new IndexOutOfBoundsException(
+                    "%d blocks at %d, stride %d, step %d of %d elements".formatted(blocks, offset, stride, step, size));
+        }
+    }
+
+    @Override
+    public void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset) {
+        others.axpy(n, alpha, x, xOffset, y, yOffset);
+    }
+
+    @Override
+    public void scale(int n, float alpha, float[] x, int xOffset) {
+        others.scale(n, alpha, x, xOffset);
+    }
+
+    @Override
+    public float dot(int n, float[] x, int xOffset, float[] y, int yOffset, float[] lanes) {
+        return others.dot(n, x, xOffset, y, yOffset, lanes);
+    }
+
+    @Override
+    public void activate(FloatActivation activation, int n, float[] a, int aOffset, float[] h, int hOffset) {
+        others.activate(activation, n, a, aOffset, h, hOffset);
+    }
+
+    @Override
+    public void activateGated(
+            FloatActivation activation, int n, float[] a, int aOffset, float[] b, int bOffset, float[] h, int hOffset) {
+        others.activateGated(activation, n, a, aOffset, b, bOffset, h, hOffset);
+    }
+
+    @Override
+    public void differentiate(FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset) {
+        others.differentiate(activation, n, g, gOffset, a, aOffset);
+    }
+
+    @Override
+    public void differentiateGated(
+            FloatActivation activation,
+            int n,
+            float[] g,
+            int gOffset,
+            float[] a,
+            int aOffset,
+            float[] b,
+            int bOffset,
+            float[] h) {
+        others.differentiateGated(activation, n, g, gOffset, a, aOffset, b, bOffset, h);
+    }
+}
