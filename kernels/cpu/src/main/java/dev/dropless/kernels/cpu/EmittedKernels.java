@@ -3,6 +3,7 @@ package dev.dropless.kernels.cpu;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.kernels.cpu.x86.Assembler.Width;
 import dev.dropless.kernels.cpu.x86.CpuFeatures;
+import dev.dropless.kernels.cpu.x86.ForeignCall;
 import dev.dropless.kernels.cpu.x86.LargePages;
 import java.lang.foreign.Arena;
 import java.lang.foreign.Linker;
@@ -192,10 +193,8 @@ final class EmittedKernels implements TileKernels {
                     next.segment(),
                     (long) ahead,
                     (long) step * Float.BYTES);
-        } catch (RuntimeException | Error e) {
-            throw e;
-        } catch (Throwable e) {
-            throw new IllegalStateException("a downcall threw a checked exception", e);
+        } catch (Throwable e) { // what invokeExact declares
+            throw ForeignCall.unchecked(e);
         }
     }
 
@@ -256,10 +255,8 @@ final class EmittedKernels implements TileKernels {
                     (long) targetStep * Float.BYTES,
                     (long) blocks,
                     Avx512.TRANSPOSE.table());
-        } catch (RuntimeException | Error e) {
-            throw e;
-        } catch (Throwable e) {
-            throw new IllegalStateException("a downcall threw a checked exception", e);
+        } catch (Throwable e) { // what invokeExact declares
+            throw ForeignCall.unchecked(e);
         }
     }
 
@@ -292,10 +289,8 @@ final class EmittedKernels implements TileKernels {
                     targetOffset,
                     targetStride * Float.BYTES,
                     (long) rows);
-        } catch (RuntimeException | Error e) {
-            throw e;
-        } catch (Throwable e) {
-            throw new IllegalStateException("a downcall threw a checked exception", e);
+        } catch (Throwable e) { // what invokeExact declares
+            throw ForeignCall.unchecked(e);
         }
     }
 

@@ -7,18 +7,44 @@ package dev.dropless.kernels.cpu.x86;
  * @param <T> result type
  */
 @FunctionalInterface
-interface ForeignCall<T> {
+public interface ForeignCall<T> {
 
+    /**
+     * Makes the downcall.
+     *
+     * @return its result
+     * @throws Throwable what method handles declare
+     */
     T call() throws Throwable;
 
-    /** Makes the call; unchecked exceptions pass through. */
+    /**
+     * Makes the call; unchecked exceptions pass through.
+     *
+     * @param <T> result type
+     * @param call the downcall
+     * @return its result
+     */
     static <T> T of(ForeignCall<T> call) {
         try {
             return call.call();
-        } catch (RuntimeException | Error e) {
-            throw e;
-        } catch (Throwable e) {
-            throw new IllegalStateException("a downcall threw a checked exception", e);
+        } catch (Throwable e) { // what method handles declare
+            throw unchecked(e);
         }
+    }
+
+    /**
+     * What to throw for what a downcall threw, where a lambda would cost too much: {@code throw ForeignCall.unchecked(e)}.
+     *
+     * @param thrown what it threw
+     * @return {@code thrown}, or the state that a checked exception shows
+     * @throws Error {@code thrown}, if it is one
+     */
+    static RuntimeException unchecked(Throwable thrown) {
+        if (thrown instanceof Error error) {
+            throw error;
+        }
+        return thrown instanceof RuntimeException unchecked
+                ? unchecked
+                : new IllegalStateException("a downcall threw a checked exception", thrown);
     }
 }
