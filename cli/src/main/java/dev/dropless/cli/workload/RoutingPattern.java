@@ -11,7 +11,7 @@ public enum RoutingPattern {
     ZIPF,
     /** Every token goes to experts 0 to k - 1. */
     ONE_HOT,
-    /** Experts of odd number get nothing; the others are equally likely. Where they are fewer than k, odd ones fill up. */
+    /** Every fourth expert gets nothing; the others are equally likely. Where they are fewer than k, those fill up. */
     HOLES;
 
     /**
@@ -60,8 +60,8 @@ public enum RoutingPattern {
         switch (this) {
             case UNIFORM, ONE_HOT -> Arrays.fill(weights, 1);
             case ZIPF -> Arrays.setAll(weights, e -> 1.0 / (e + 1));
-            // Small enough never to be drawn while an even expert is left, whatever their number.
-            case HOLES -> Arrays.setAll(weights, e -> e % 2 == 0 ? 1 : 1e-300);
+            // Small enough never to be drawn while another expert is left, whatever their number.
+            case HOLES -> Arrays.setAll(weights, e -> e % 4 == 3 ? 1e-300 : 1);
         }
     }
 
