@@ -17,7 +17,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$output"
 
-read -r -a families <<< "${FAMILIES:-router topology experts weight_gradients combine activate block_sparse convert}"
+read -r -a families <<< "${FAMILIES:-router topology experts weight_gradients combine activate block_sparse convert elementwise}"
 read -r -a targets <<< "${TARGETS:-sm_80 sm_90a}"
 flags=(-std=c++17 -O3 --Werror all-warnings)
 

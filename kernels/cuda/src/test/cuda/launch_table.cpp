@@ -5,6 +5,7 @@
 #include "block_sparse.cu"
 #include "combine.cu"
 #include "convert.cu"
+#include "elementwise.cu"
 #include "experts.cu"
 #include "router.cu"
 #include "topology.cu"
@@ -28,7 +29,9 @@ template <class Arguments> static void print_typed(const std::string &name, cons
 }
 
 int main() {
-    print<RouterArguments>("router_topk", "router", 256, 0, 8 * sizeof(unsigned));
+    size_t router_shared = kRouterThreads / 32 * 2 * sizeof(uint64_t);
+    print<RouterForwardArguments>("router_forward", "router", kRouterThreads, 0, router_shared);
+    print<RouterBackwardArguments>("router_backward", "router", kRouterThreads, 0, router_shared);
     print<TopologyArguments>("topology_count", "topology", 32, 0, sizeof(int));
     print<TopologyArguments>("topology_scan", "topology", kScanThreads, sizeof(ScanShared), 0);
     print<TopologyArguments>("topology_place", "topology", 32, 0, sizeof(int));
@@ -54,5 +57,11 @@ int main() {
     print<BlockCopyArguments>("blocks_from_dense", "block_sparse", kThreads, 0, 0);
     print<FillArguments>("fill_zero", "block_sparse", kThreads, 0, 0);
     print<ConvertArguments>("convert", "convert", 256, 0, 0);
+    print<FillValueArguments>("fill", "elementwise", kElementThreads, 0, 0);
+    print<MultiplyArguments>("multiply", "elementwise", kElementThreads, 0, 0);
+    print<GateArguments>("sigmoid_gate", "elementwise", kElementThreads, 0, 0);
+    print<GateArguments>("sigmoid_gate_backward", "elementwise", kElementThreads, 0, 0);
+    print<IdentityAddArguments>("identity_add", "elementwise", kElementThreads, 0, 0);
+    print<IdentityDotArguments>("identity_dot", "elementwise", kElementThreads, 0, 0);
     return 0;
 }
