@@ -60,8 +60,20 @@ final class DroplessExecution implements ExpertExecution {
         Batch(ExpertPlan plan, Keep keep) {
             this.plan = plan;
             rows = plan.sizes().rows();
-            savedPre = keep.preActivations() ? newPre(saved) : null;
-            savedHidden = keep.activations() ? newHidden(saved) : null;
+            Matrix pre = null;
+            Matrix hidden = null;
+            boolean opened = false;
+            try {
+                pre = keep.preActivations() ? newPre(saved) : null;
+                hidden = keep.activations() ? newHidden(saved) : null;
+                opened = true;
+            } finally {
+                if (!opened) {
+                    close();
+                }
+            }
+            savedPre = pre;
+            savedHidden = hidden;
         }
 
         private Matrix newPre(KernelMemory.Scope scope) {

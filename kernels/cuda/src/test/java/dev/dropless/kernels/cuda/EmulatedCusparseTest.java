@@ -120,11 +120,13 @@ class EmulatedCusparseTest {
                             for (boolean accumulate : new boolean[] {false, true}) {
                                 double[] expected = dsd(reference, pattern, type, tb, accumulate);
                                 double[] found = dsd(kernels, pattern, type, tb, accumulate);
-                                double step = type == ElementType.F32 ? 1e-6 : type == ElementType.F16 ? 0x1p-10 : 0x1p-7;
+                                double step =
+                                        type == ElementType.F32 ? 1e-6 : type == ElementType.F16 ? 0x1p-10 : 0x1p-7;
                                 for (int i = 0; i < expected.length; i++) {
                                     assertThat(Math.abs(found[i] - expected[i]))
                                             .as("%s T=%d B=%d %s %b [%d]", type, tokens, blockSize, tb, accumulate, i)
-                                            .isLessThanOrEqualTo(step * Math.abs(expected[i]) + 1e-5); // one unit in the last place
+                                            .isLessThanOrEqualTo(
+                                                    step * Math.abs(expected[i]) + 1e-5); // one unit in the last place
                                 }
                                 products += expected.length > 0 ? 1 : 0;
                             }

@@ -1,6 +1,7 @@
 package dev.dropless.kernels.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
 import dev.dropless.blocksparse.spi.BackendOptions;
@@ -127,6 +128,76 @@ class EmulatedLayerTest extends LayerContract {
                 .filter(line -> line.startsWith("launch "))
                 .map(line -> line.replace(" recorded", ""))
                 .toList();
+    }
+
+    @Test
+    void aDeviceWithoutMemoryIsNamedAndNothingLeaks() {
+        try (Kernels kernels = open();
+                LayerRun run = new LayerRun(kernels, config(), Precision.F32, 9)) {
+            run.forwardAndBackward(OPTIONS, MemoryPolicy.SAVE_ALL);
+            long before = driver.openBytes();
+            int failures = 0;
+            for (long more = 0; more < 40_000; more += 700) {
+                driver.memoryLimit(before + more);
+                try {
+                    run.forwardAndBackward(OPTIONS, MemoryPolicy.SAVE_ALL);
+                } catch (CudaException e) {
+                    failures++;
+                    assertThat(e.isOutOfMemory()).isTrue();
+                    assertThat(e).hasMessageContaining("the device has no memory left for this");
+                }
+                assertThat(driver.openBytes()).as("with %d bytes", more).isEqualTo(before);
+            }
+            driver.memoryLimit(1L << 40);
+            assertThat(failures).isGreaterThan(5);
+            run.forwardAndBackward(OPTIONS, MemoryPolicy.SAVE_ALL);
+        }
+    }
+
+    @Test
+    void aLostDeviceIsNamedAndNothingLeaks() {
+        try (Kernels kernels = open();
+                LayerRun run = new LayerRun(kernels, config(), Precision.F32, 9)) {
+            long before = driver.openBytes();
+            for (String function : List.of("cuLaunchKernel", "cuMemAllocAsync")) {
+                driver.fail(function, 719);
+                assertThatExceptionOfType(CudaException.class)
+                        .isThrownBy(() -> run.infer(OPTIONS))
+                        .withMessageContaining("the device is lost to this process: start a new one")
+                        .matches(CudaException::isDeviceLost);
+                assertThat(driver.openBytes()).isEqualTo(before);
+            }
+        }
+    }
+
+    @Test
+    void devicesThatCannotBeOpenedLeaveNothingOpen() {
+        driver.fail("cuModuleLoadData", 209);
+        assertThatExceptionOfType(CudaException.class)
+                .isThrownBy(this::open)
+                .withMessageContaining("sm_80 or newer is needed");
+        driver.fail("cuDevicePrimaryCtxRetain", 2);
+        assertThatExceptionOfType(CudaException.class)
+                .isThrownBy(this::open)
+                .withMessageContaining("taking the context of device 0: CUDA_ERROR_OUT_OF_MEMORY");
+        driver.device(13000, 75, 1);
+        assertThatIllegalStateException().isThrownBy(this::open).withMessageContaining("sm_75");
+        driver.device(11080, 90, 1);
+        assertThatIllegalStateException().isThrownBy(this::open).withMessageContaining("CUDA 11.8");
+        driver.device(13000, 90, 1);
+        assertThat(driver.openHandles()).isZero();
+    }
+
+    @Test
+    void aRecordingThatFailsIsAbandoned() {
+        try (Kernels kernels = open();
+                LayerRun run = new LayerRun(kernels, config(), Precision.F32, 3)) {
+            assertThatIllegalStateException()
+                    .isThrownBy(() -> CudaGraph.record(kernels, run::y))
+                    .withMessageContaining("cannot be recorded in a graph");
+            run.infer(OPTIONS);
+            assertThat(run.y()).isNotEmpty();
+        }
     }
 
     @Test

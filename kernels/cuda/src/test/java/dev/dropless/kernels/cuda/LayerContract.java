@@ -3,6 +3,7 @@ package dev.dropless.kernels.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.dropless.blocksparse.Activation;
+import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.ExpertShape;
 import dev.dropless.blocksparse.reference.ReferenceBackend;
 import dev.dropless.blocksparse.spi.BackendOptions;
@@ -40,6 +41,7 @@ import java.util.Set;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
 /** Whole layers on a device, their router there too, against the float64 reference that routes on the host. */
@@ -193,6 +195,10 @@ abstract class LayerContract {
     }
 
     private static void check(LayerRun found, LayerRun expected, boolean losses, String what) {
+        check(found, expected, losses, TOLERANCE, what);
+    }
+
+    private static void check(LayerRun found, LayerRun expected, boolean losses, double tolerance, String what) {
         ForwardOptions options = ForwardOptions.training(RouterNoise.seeded(3));
         for (LayerRun run : List.of(found, expected)) {
             run.step(
@@ -211,11 +217,27 @@ abstract class LayerContract {
             assertThat(found.topology()).as(what).isEqualTo(expected.topology());
             assertClose(found.routing().weights(), expected.routing().weights(), 1e-5, what + " weights");
         }
-        assertClose(found.y(), expected.y(), TOLERANCE, what + " y");
-        assertClose(found.dX(), expected.dX(), TOLERANCE, what + " dX");
+        assertClose(found.y(), expected.y(), tolerance, what + " y");
+        assertClose(found.dX(), expected.dX(), tolerance, what + " dX");
         Map<String, double[]> gradients = expected.gradients();
         found.gradients()
-                .forEach((name, values) -> assertClose(values, gradients.get(name), TOLERANCE, what + " d" + name));
+                .forEach((name, values) -> assertClose(values, gradients.get(name), tolerance, what + " d" + name));
+    }
+
+    /**
+     * Weights, activations, batch and results in bfloat16, against float64 sums of the same rounded numbers. The tensor cores take a weighted operand rounded once more: that is
+     * within the limit.
+     */
+    @Test
+    void inBfloat16OutputsAndGradientsAreWithinOnePercent() {
+        MoeConfig config =
+                MoeConfig.builder(64, 40, 4, ScoreRouter.softmaxTopK(2, true)).build();
+        try (Kernels device = open();
+                Kernels reference = new ReferenceBackend().open(BackendOptions.threads(1));
+                LayerRun found = new LayerRun(device, config, Precision.BF16, ElementType.BF16, 70);
+                LayerRun expected = new LayerRun(reference, config, Precision.BF16, ElementType.BF16, 70)) {
+            check(found, expected, false, 1e-2, "BF16");
+        }
     }
 
     static void assertClose(double[] found, double[] expected, double tolerance, String what) {

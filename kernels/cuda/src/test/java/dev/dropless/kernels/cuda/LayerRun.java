@@ -45,6 +45,11 @@ final class LayerRun implements AutoCloseable {
     private @Nullable Topology topology;
 
     LayerRun(Kernels kernels, MoeConfig config, Precision precision, int tokens) {
+        this(kernels, config, precision, precision.router(), tokens);
+    }
+
+    /** With a type for the batch and its results. */
+    LayerRun(Kernels kernels, MoeConfig config, Precision precision, ElementType type, int tokens) {
         this.memory = kernels.memory();
         this.scope = memory.open();
         this.config = config;
@@ -52,7 +57,6 @@ final class LayerRun implements AutoCloseable {
         this.gradients = layer.newGradients(Trainable.all(), precision.router());
         Random random = new Random(41);
         fill(layer.parameters(), random);
-        ElementType type = precision.router();
         this.x = scope.allocate(type, tokens, config.hiddenSize());
         this.dY = scope.allocate(type, tokens, config.hiddenSize());
         this.y = scope.allocate(type, tokens, config.hiddenSize());
