@@ -29,7 +29,7 @@ inline void copy_async(void *shared, const void *global, int bytes, int size) {
     if (bytes < 0 || bytes > size) fail("cp.async: source size out of range");
     char *target = static_cast<char *>(shared);
     if (target < block->shared || target + size > block->shared + block->shared_bytes) fail("cp.async: outside of shared memory");
-    current->copies.push_back({current->groups, shared, global, bytes, size});
+    current->copies.push_back({current->groups, shared, global, bytes, size, false});
 }
 
 }  // namespace emulator
@@ -58,6 +58,11 @@ template <class T> T __shfl_xor_sync(unsigned mask, T value, int distance) {
 template <class T> T __shfl_up_sync(unsigned mask, T value, int distance) {
     require_all_lanes(mask);
     return emulator::shuffle(value, distance, [](int lane, int d) { return lane >= d ? lane - d : lane; });
+}
+
+template <class T> T __shfl_sync(unsigned mask, T value, int source) {
+    require_all_lanes(mask);
+    return emulator::shuffle(value, source, [](int, int s) { return s % emulator::kWarp; });
 }
 
 inline unsigned __ballot_sync(unsigned mask, bool vote) {

@@ -6,6 +6,7 @@
 #include "combine.cu"
 #include "convert.cu"
 #include "experts.cu"
+#include "hopper_dense.cu"
 #include "router.cu"
 #include "topology.cu"
 #include "weight_gradients.cu"
@@ -25,6 +26,12 @@ template <class Arguments> static void print_typed(const std::string &name, cons
     print<Arguments>(name + "_f32", family, kThreads, sizeof(TileShared<FloatUnits>), 0);
     print<Arguments>(name + "_bf16", family, kThreads, sizeof(TileShared<TensorCore<bf16>>), 0);
     print<Arguments>(name + "_f16", family, kThreads, sizeof(TileShared<TensorCore<f16>>), 0);
+}
+
+// A Hopper kernel for each of its two types.
+template <class Arguments, class Engine> static void print_hopper(const std::string &name, const char *family) {
+    print<Arguments>("hopper_" + name + "_bf16", family, kHopperThreads, sizeof(HopperShared<Engine>), 0);
+    print<Arguments>("hopper_" + name + "_f16", family, kHopperThreads, sizeof(HopperShared<Engine>), 0);
 }
 
 int main() {
@@ -54,5 +61,6 @@ int main() {
     print<BlockCopyArguments>("blocks_from_dense", "block_sparse", kThreads, 0, 0);
     print<FillArguments>("fill_zero", "block_sparse", kThreads, 0, 0);
     print<ConvertArguments>("convert", "convert", 256, 0, 0);
+    print_hopper<HopperMatmulArguments, HopperEngine<bf16, Layout::kDepthMajor, Layout::kDepthMajor>>("matmul_nt", "hopper_dense");
     return 0;
 }
