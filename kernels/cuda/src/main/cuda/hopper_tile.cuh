@@ -52,6 +52,7 @@ template <class Engine> struct alignas(kSwizzlePattern) HopperShared {
     unsigned char a[Engine::kStages][Engine::kBytesA];
     unsigned char b[Engine::kStages][Engine::kBytesB];
     unsigned char staging[2][kStagingBuffers][kBoxBytes];
+    float row[2][kBoxColumns];
     Barrier full[Engine::kStages], empty[Engine::kStages];
 
     __device__ HopperShared() {}
@@ -88,14 +89,15 @@ template <Layout layout> __device__ constexpr uint64_t descriptor_step() {
 // engine, which reads them later; rows of a tile that is not full as 16-byte stores.
 struct Staging {
     unsigned char (*buffer)[kBoxBytes];
+    float *row;     // of 64 values, one for each column of a box
     int warpgroup;  // 0 or 1
     int used;
 
     __device__ __forceinline__ int lane() const { return threadIdx.x % kWarpgroup; }
     __device__ __forceinline__ void meet() const { part_barrier(1 + warpgroup, kWarpgroup); }
 
-    // Stores 64 columns of the warpgroup's rows, of which `rows` are there, at (column, row) of a matrix of `columns` columns; value(i) is
-    // the thread's i-th sum of these columns. All threads of the warpgroup.
+    // Stores 64 columns of the warpgroup's rows, of which `rows` are there, at (column, row) of a matrix, columns from `columns` on left out;
+    // value(i) is the thread's i-th sum of these columns. All threads of the warpgroup.
     template <class T, class Value>
     __device__ __forceinline__ void store(
         const TensorMap *map, const Matrix &matrix, int64_t columns, int64_t column, int64_t row, int rows, Value value) {
@@ -111,7 +113,7 @@ struct Staging {
         }
         if (!planted(Fault::kNoProxyFence)) fence_async_proxy();
         meet();
-        bool whole = rows >= kWarpgroupRows || planted(Fault::kTailOverwrite);
+        bool whole = (rows >= kWarpgroupRows && column + kBoxColumns <= columns) || planted(Fault::kTailOverwrite);
         if (lane() == 0) {
             if (whole) store_box(map, box, static_cast<int>(column), static_cast<int>(row));
             store_commit();  // one group for each use of a box, so that their number tells which box is free
@@ -119,13 +121,31 @@ struct Staging {
         if (!whole) store_rows<T>(box, matrix, columns - column, column, row, rows);
     }
 
+    // Adds elements of any type, from `index` on, to 64 columns of sums, from `first` on, of which `columns` are there. They pass through shared memory: loaded
+    // by each thread that needs them, their types told apart each time, they would take more registers than there are.
+    template <int count>
+    __device__ __forceinline__ void add_row(
+        const Matrix &source, int64_t index, int64_t columns, float (&sums)[count], int first) const {
+        meet();
+        if (lane() < kBoxColumns) row[lane()] = lane() < columns ? load_element(source.data, source.type, index + lane()) : 0.f;
+        meet();
+#pragma unroll
+        for (int i = 0; i < 32; i += 4) {
+            const float *pair = row + i * 2 + lane() % 4 * 2;
+            sums[first + i] += pair[0];
+            sums[first + i + 1] += pair[1];
+            sums[first + i + 2] += pair[0];
+            sums[first + i + 3] += pair[1];
+        }
+    }
+
     template <class T>
     __device__ __forceinline__ void store_rows(
         const unsigned char *box, const Matrix &matrix, int64_t columns, int64_t column, int64_t row, int rows) const {
         T *target = static_cast<T *>(matrix.data) + row * matrix.stride + column;
-        for (int i = lane(); i < rows * 8; i += kWarpgroup) {
+        for (int i = lane(); i < kWarpgroupRows * 8; i += kWarpgroup) {
             int r = i / 8, chunk = i % 8;
-            if (chunk * 8 >= columns) continue;
+            if (r >= rows || chunk * 8 >= columns) continue;
             *reinterpret_cast<Pack<T> *>(target + r * matrix.stride + chunk * 8) =
                 *reinterpret_cast<const Pack<T> *>(box + swizzled(r, chunk));
         }
@@ -237,7 +257,7 @@ __device__ __forceinline__ void sum_tile(
 template <class Engine, class Job>
 __device__ __forceinline__ void multiply(const Job &job, HopperShared<Engine> &shared, int warpgroup) {
     Ring<Engine::kStages> ring(0);
-    Staging staging{shared.staging[warpgroup], warpgroup, 0};
+    Staging staging{shared.staging[warpgroup], shared.row[warpgroup], warpgroup, 0};
     unsigned rank = cluster_rank();
     int64_t tiles = job.tiles();
     for (int64_t n = blockIdx.x / cluster_size(); n < tiles; n += gridDim.x / cluster_size()) {

@@ -93,6 +93,9 @@ inline unsigned __match_any_sync(unsigned mask, int value) {
     return result;
 }
 
+inline float __expf(float x) { return expf(x); }
+inline float __fdividef(float x, float y) { return x / y; }
+
 inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 

@@ -7,6 +7,8 @@
 #include "convert.cu"
 #include "experts.cu"
 #include "hopper_dense.cu"
+#include "hopper_experts.cu"
+#include "hopper_maps.cu"
 #include "router.cu"
 #include "topology.cu"
 #include "weight_gradients.cu"
@@ -61,6 +63,10 @@ int main() {
     print<BlockCopyArguments>("blocks_from_dense", "block_sparse", kThreads, 0, 0);
     print<FillArguments>("fill_zero", "block_sparse", kThreads, 0, 0);
     print<ConvertArguments>("convert", "convert", 256, 0, 0);
+    print<TensorMapsArguments>("tensor_maps", "hopper_maps", 32, sizeof(TensorMapsShared), 0);
     print_hopper<HopperMatmulArguments, HopperEngine<bf16, Layout::kDepthMajor, Layout::kDepthMajor>>("matmul_nt", "hopper_dense");
+    print_hopper<HopperUpArguments, ExpertEngine<bf16>>("up_gated", "hopper_experts");
+    print_hopper<HopperUpArguments, ExpertEngine<bf16>>("up_plain", "hopper_experts");
+    print_hopper<HopperDownArguments, ExpertEngine<bf16>>("down", "hopper_experts");
     return 0;
 }
