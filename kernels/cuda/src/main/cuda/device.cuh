@@ -29,6 +29,10 @@ enum class Fault : int {
     kStaleStaging,    // results are staged where an earlier store may still read
     kNoProductWait,   // sums are used, and their operands given back, while the products run
     kNoSharing,       // a box meant for both blocks of a cluster is copied to one
+    kNoTailA,         // what lies beyond the end of the summed dimension is not cleared in the first operand
+    kNoTailB,         // nor in the second
+    kNoPartial,       // one column tile's part of a row's sum over columns is left out
+    kWrongTurn,       // a warpgroup does not pass over the stages of the other one's tile
 };
 
 }  // namespace dropless

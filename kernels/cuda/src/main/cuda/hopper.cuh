@@ -176,6 +176,11 @@ __device__ __forceinline__ void store_zero_16(void *chunk) {
     asm volatile("st.shared.v4.u32 [%0], {%1, %1, %1, %1};" ::"r"(shared_address(chunk)), "r"(0) : "memory");
 }
 
+// Writes 16 bytes.
+template <class T> __device__ __forceinline__ void store_chunk(void *chunk, const Pack<T> &pack) {
+    *static_cast<Pack<T> *>(chunk) = pack;
+}
+
 // ---- products of warpgroups; see WarpgroupProduct in warpgroup_products.cuh
 
 // Before the first product of a sequence, and whenever sums were touched since the last.

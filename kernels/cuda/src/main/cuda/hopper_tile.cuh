@@ -37,6 +37,9 @@ template <class T, Layout a, Layout b, int columns = 256, int stages = 4> struct
     static constexpr int kBytesA = kTile * kDepth * 2;
     static constexpr int kBytesB = kColumns * kDepth * 2;
     static constexpr int kSums = kColumns / 2;  // of a thread
+    // Registers of a thread that copies and of one that multiplies: 504 for the three warpgroups.
+    static constexpr int kBoxRegisters = 40, kBoxProductRegisters = 232;
+    static constexpr int kGatherRegisters = 56, kGatherProductRegisters = 224;
 };
 
 // Memory of a stage, where the summed dimension is contiguous: boxes of 64 elements by rows of the tile. Else boxes of 64 of the tile's
@@ -297,7 +300,7 @@ template <class Engine, class Job> __device__ __forceinline__ void run_hopper(co
     wait_for_earlier_launches();
     int warpgroup = __shfl_sync(kAllLanes, static_cast<int>(threadIdx.x) / kWarpgroup, 0);
     if (warpgroup == 0) {
-        give_registers<Job::kGathers ? 56 : 40>();
+        give_registers<Job::kGathers ? Engine::kGatherRegisters : Engine::kBoxRegisters>();
         if constexpr (Job::kGathers) {
             copy_gathered<Engine>(job, shared);
         } else if (threadIdx.x == 0) {
@@ -305,7 +308,7 @@ template <class Engine, class Job> __device__ __forceinline__ void run_hopper(co
         }
         __syncwarp();
     } else {
-        take_registers<Job::kGathers ? 224 : 232>();
+        take_registers<Job::kGathers ? Engine::kGatherProductRegisters : Engine::kBoxProductRegisters>();
         multiply<Engine>(job, shared, warpgroup - 1);
         __syncwarp();
     }

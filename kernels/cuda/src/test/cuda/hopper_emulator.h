@@ -340,6 +340,12 @@ inline void store_zero_16(void *chunk) {
     emulator::note_write(chunk, 16);
 }
 
+template <class T> void store_chunk(void *chunk, const Pack<T> &pack) {
+    emulator::check_aligned(chunk, 16, "store of 16 bytes is not aligned");
+    memcpy(chunk, &pack, sizeof pack);
+    emulator::note_write(chunk, 16);
+}
+
 template <int registers> void give_registers() { static_assert(registers % 8 == 0 && registers >= 24 && registers <= 256); }
 template <int registers> void take_registers() { static_assert(registers % 8 == 0 && registers >= 24 && registers <= 256); }
 

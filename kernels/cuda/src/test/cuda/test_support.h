@@ -140,7 +140,9 @@ inline const std::map<std::string, dropless::Fault> &faults() {
         {"no-empty-wait", Fault::kNoEmptyWait},       {"wrong-arrivals", Fault::kWrongArrivals},
         {"wrong-bytes", Fault::kWrongBytes},          {"no-proxy-fence", Fault::kNoProxyFence},
         {"stale-staging", Fault::kStaleStaging},      {"no-product-wait", Fault::kNoProductWait},
-        {"no-sharing", Fault::kNoSharing},
+        {"no-sharing", Fault::kNoSharing},           {"no-tail-a", Fault::kNoTailA},
+        {"no-tail-b", Fault::kNoTailB},               {"no-partial", Fault::kNoPartial},
+        {"wrong-turn", Fault::kWrongTurn},
     };
     return names;
 }
