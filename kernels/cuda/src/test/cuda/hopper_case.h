@@ -29,6 +29,14 @@ struct Maps {
     }
 };
 
+// The map of one matrix.
+inline TensorMap map_of(MatrixBuffer &matrix, int box_rows) {
+    Maps maps;
+    maps.of(matrix, box_rows);
+    maps.make(1);
+    return maps.maps[0];
+}
+
 // Blocks alone, or clusters of two.
 struct Grid {
     unsigned clusters, cluster;

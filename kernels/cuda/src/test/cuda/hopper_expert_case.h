@@ -6,9 +6,6 @@
 
 namespace test {
 
-// Types of seeds: bf16 and fp16 in turn.
-constexpr uint64_t kHopperSeeds = 40;
-
 inline Shape hopper_shape(Random &random, uint64_t seed) {
     Shape s;
     s.tokens = random.of({0, 1, 7, 70, 130, 150});
@@ -23,7 +20,7 @@ inline Shape hopper_shape(Random &random, uint64_t seed) {
         s.hidden = s.ffn = 64;
     }
     s.gated = random.flip();
-    s.type = seed % 2 == 0 ? kBf16 : kF16;
+    s.type = hopper_type_of_seed(seed);
     return s;
 }
 
@@ -41,8 +38,9 @@ struct HopperLayer {
 
     int rows() const { return topology.rows(); }
     MatrixBuffer matrix(int64_t r, int64_t c) { return {r, c, shape.type, gap}; }
-    MatrixBuffer filled(int64_t r, int64_t c) {
-        MatrixBuffer m = matrix(r, c);
+    MatrixBuffer filled(int64_t r, int64_t c) { return filled(r, c, shape.type); }
+    MatrixBuffer filled(int64_t r, int64_t c, int64_t type) {
+        MatrixBuffer m(r, c, type, gap);
         m.fill([&] { return random.eighth(); });
         return m;
     }

@@ -1,47 +1,20 @@
 // Emulated test of hopper_experts.cu: the forward products of the experts against sums in double.
 #include "hopper_experts.cu"
 #include "activation_case.h"
-#include "expert_case.h"
-#include "hopper_case.h"
+#include "hopper_expert_case.h"
 
 using namespace dropless;
 using namespace test;
 
-static Shape aligned_shape(Random &random, uint64_t seed) {
-    Shape s = random_shape(random, seed);
-    s.hidden = random.of({64, 128, 40, 72, 192, 264});
-    s.ffn = random.of({64, 8, 72, 128, 136, 264});
-    if (s.experts == 2) s.hidden = s.ffn = random.of({40, 136});  // several tiles of one expert
-    s.type = hopper_type_of_seed(seed);
-    return s;
-}
-
-struct Layer {
-    Random random;
-    uint64_t seed;
-    Shape shape;
-    Topology topology;
+struct Layer : HopperLayer {
     Activation activation;
-    int poisoned;  // expert whose rows are NaN where rows are given, or -1
-    int gap;
     Grid grid;
-    int64_t group;
 
-    explicit Layer(uint64_t s)
-        : random(s), seed(s), shape(aligned_shape(random, s)), topology(shape, random_ids(shape, random)),
-          activation(random_activation(random)), poisoned(random.flip() ? random.below(shape.experts) : -1),
-          gap(8 * random.below(2)), grid(random), group(random.of({1, 2, 8})) {}
+    explicit Layer(uint64_t s) : HopperLayer(s), activation(random_activation(random)), grid(random) {}
 
-    int rows() const { return topology.rows(); }
     // Rows beyond the last are there, as where the host knows only a bound of their number; nothing may write them.
     int spare() { return 16 * random.below(2); }
 
-    MatrixBuffer matrix(int64_t r, int64_t c) { return {r, c, shape.type, gap, 0}; }
-    MatrixBuffer filled(int64_t r, int64_t c, int64_t type) {
-        MatrixBuffer m(r, c, type, gap, 0);
-        m.fill([&] { return random.eighth(); });
-        return m;
-    }
     template <class Kernel, class Arguments> void launch(Kernel kernel, const Arguments &args, const Grid &on, uint64_t schedule) {
         launch_hopper(kernel, on, sizeof(HopperShared<ExpertEngine<bf16>>), args, schedule);
     }
@@ -60,7 +33,7 @@ void Layer::up() {
     Maps maps;
     HopperUpArguments args{topology.plan(), x.argument(), v.argument(), maps.of(w.matrix, 128), with_bias ? bias.argument() : none(),
                            with_pre ? pre.argument() : none(), with_pre ? maps.of(pre, 64) : nullptr, hidden.argument(),
-                           maps.of(hidden, 64), activation, shape.hidden, shape.ffn, group};
+                           maps.of(hidden, 64), activation, shape.hidden, shape.ffn, group()};
     maps.make(seed);
     auto kernel = shape.gated ? HOPPER_KERNEL(up_gated, shape.type) : HOPPER_KERNEL(up_plain, shape.type);
     launch(kernel, args, grid, seed);
@@ -89,7 +62,7 @@ void Layer::down() {
     bool with_bias = random.flip();
     Maps maps;
     HopperDownArguments args{topology.plan(), maps.of(hidden, 128), maps.of(w.matrix, 128), with_bias ? bias.argument() : none(),
-                             out.argument(), maps.of(out, 64), shape.hidden, shape.ffn, group};
+                             out.argument(), maps.of(out, 64), shape.hidden, shape.ffn, group()};
     maps.make(seed);
     launch(HOPPER_KERNEL(down, shape.type), args, grid, seed);
     compare("down.out", out, [&](int64_t r, int64_t h) -> double {
