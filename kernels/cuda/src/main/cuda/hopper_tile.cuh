@@ -9,6 +9,7 @@
 //   Gather, where kGathers             made from (job, tile) by each of 128 threads; load(step, stage) starts their cp.async copies
 //   prepare(tile, step, stage)         where kPrepares: what the multiplying threads do to a stage before its products
 //   write(tile, sums, staging)         a warpgroup's sums: 64 rows, laid out as WarpgroupProduct says
+//   next_part(tile)                    optional: turns the tile into its next part, which is summed and written by itself; false if none is left
 //
 // Copies meet products at barriers: `full` of a stage ends a phase when its bytes and arrivals are complete, `empty` when the eight multiplying
 // warps of all blocks of the cluster have read it. Products of one stage run while those of the stage before are waited for. Every tile is
@@ -28,15 +29,17 @@ constexpr int kWarpgroupRows = 64;   // of a tile, for each of the two multiplyi
 constexpr int kStagingBuffers = 2;   // boxes of 64 x 64 results, for each of them
 constexpr int kGatherDelay = 2;      // stages that a gathered one is behind the youngest when it is reported complete
 
-template <class T, Layout a, Layout b, int columns = 256, int stages = 4> struct HopperEngine {
+// `row_boxes`: with two, a tile has twice 128 rows, and each warpgroup 64 of both; such tiles do without staging memory.
+template <class T, Layout a, Layout b, int columns = 256, int stages = 4, int row_boxes = 1> struct HopperEngine {
     using Element = T;
     static constexpr Layout kLayoutA = a, kLayoutB = b;
     static constexpr int kColumns = columns;
     static constexpr int kStages = stages;
     static constexpr int kDepth = kBoxColumns;
-    static constexpr int kBytesA = kTile * kDepth * 2;
+    static constexpr int kRowBoxes = row_boxes;
+    static constexpr int kBytesA = row_boxes * kTile * kDepth * 2;
     static constexpr int kBytesB = kColumns * kDepth * 2;
-    static constexpr int kSums = kColumns / 2;  // of a thread
+    static constexpr int kSums = row_boxes * kColumns / 2;  // of a thread
     // Registers of a thread that copies and of one that multiplies: 504 for the three warpgroups.
     static constexpr int kBoxRegisters = 40, kBoxProductRegisters = 232;
     static constexpr int kGatherRegisters = 56, kGatherProductRegisters = 224;
@@ -51,11 +54,17 @@ struct Stage {
     Barrier *full;
 };
 
+// Of the two multiplying warpgroups.
+template <bool present> struct StagingMemory {
+    alignas(kSwizzlePattern) unsigned char box[2][kStagingBuffers][kBoxBytes];
+    float row[2][kBoxColumns];
+};
+template <> struct StagingMemory<false> {};
+
 template <class Engine> struct alignas(kSwizzlePattern) HopperShared {
     unsigned char a[Engine::kStages][Engine::kBytesA];
     unsigned char b[Engine::kStages][Engine::kBytesB];
-    unsigned char staging[2][kStagingBuffers][kBoxBytes];
-    float row[2][kBoxColumns];
+    StagingMemory<Engine::kRowBoxes == 1> staging;
     Barrier full[Engine::kStages], empty[Engine::kStages];
 
     __device__ HopperShared() {}
@@ -161,12 +170,14 @@ template <class Engine, class Job> __device__ __forceinline__ void copy_boxes(co
     int64_t tiles = job.tiles();
     for (int64_t n = blockIdx.x / cluster_size(); n < tiles; n += gridDim.x / cluster_size()) {
         auto tile = job.tile(n, rank);
-        int steps = job.steps(tile);
-        for (int step = 0; step < steps; step++) {
-            if (!planted(Fault::kNoEmptyWait)) barrier_wait(&shared.empty[ring.stage], ring.parity);
-            job.load(tile, step, shared.stage(ring.stage));
-            ring.next();
-        }
+        do {
+            int steps = job.steps(tile);
+            for (int step = 0; step < steps; step++) {
+                if (!planted(Fault::kNoEmptyWait)) barrier_wait(&shared.empty[ring.stage], ring.parity);
+                job.load(tile, step, shared.stage(ring.stage));
+                ring.next();
+            }
+        } while (next_part(job, tile, 0));
     }
     let_later_launches_start();
 }
@@ -200,16 +211,18 @@ template <class Engine, class Job> __device__ __forceinline__ void copy_gathered
     int64_t tiles = job.tiles();
     for (int64_t n = blockIdx.x / cluster_size(); n < tiles; n += gridDim.x / cluster_size()) {
         auto tile = job.tile(n, rank);
-        int steps = job.steps(tile);
-        typename Job::Gather gather(job, tile);
-        for (int step = 0; step < steps; step++) {
-            if (!planted(Fault::kNoEmptyWait)) barrier_wait(&shared.empty[ring.stage], ring.parity);
-            Stage stage = shared.stage(ring.stage);
-            if (threadIdx.x == 0) job.load(tile, step, stage);
-            gather.load(step, stage);
-            gathered.add();
-            ring.next();
-        }
+        do {
+            int steps = job.steps(tile);
+            typename Job::Gather gather(job, tile);
+            for (int step = 0; step < steps; step++) {
+                if (!planted(Fault::kNoEmptyWait)) barrier_wait(&shared.empty[ring.stage], ring.parity);
+                Stage stage = shared.stage(ring.stage);
+                if (threadIdx.x == 0) job.load(tile, step, stage);
+                gather.load(step, stage);
+                gathered.add();
+                ring.next();
+            }
+        } while (next_part(job, tile, 0));
     }
     gathered.finish();
     let_later_launches_start();
@@ -225,17 +238,28 @@ template <class Engine> __device__ __forceinline__ void give_back(HopperShared<E
 template <class Engine>
 __device__ __forceinline__ void start_products(const Stage &stage, int warpgroup, bool accumulate, float (&sums)[Engine::kSums]) {
     constexpr Layout a_layout = Engine::kLayoutA, b_layout = Engine::kLayoutB;
-    // Depth-major: 64 rows of 128 bytes further; wide-major: the next box of 64.
-    uint64_t a = operand_descriptor<a_layout>(stage.a + warpgroup * kBoxBytes);
+    constexpr int width = Engine::kColumns;
     uint64_t b = operand_descriptor<b_layout>(stage.b);
     products_begin();
 #pragma unroll
-    for (int i = 0; i < Engine::kDepth / 16; i++) {
-        WarpgroupProduct<typename Engine::Element, Engine::kColumns>::template start<a_layout == Layout::kWideMajor, b_layout == Layout::kWideMajor>(
-            sums, a + i * descriptor_step<a_layout>(), b + i * descriptor_step<b_layout>(), accumulate || i > 0);
+    for (int box = 0; box < Engine::kRowBoxes; box++) {
+        // Depth-major: 64 rows of 128 bytes further; wide-major: the next box of 64.
+        uint64_t a = operand_descriptor<a_layout>(stage.a + (box * 2 + warpgroup) * kBoxBytes);
+        auto &part = reinterpret_cast<float(&)[width / 2]>(sums[box * (width / 2)]);
+#pragma unroll
+        for (int i = 0; i < Engine::kDepth / 16; i++) {
+            WarpgroupProduct<typename Engine::Element, width>::template start<a_layout == Layout::kWideMajor, b_layout == Layout::kWideMajor>(
+                part, a + i * descriptor_step<a_layout>(), b + i * descriptor_step<b_layout>(), accumulate || i > 0);
+        }
     }
     products_commit();
 }
+
+// Whether a tile goes on: some jobs compute one in parts, each summed and written by itself.
+template <class Job, class Tile> __device__ __forceinline__ auto next_part(const Job &job, Tile &tile, int) -> decltype(job.next_part(tile)) {
+    return job.next_part(tile);
+}
+template <class Job, class Tile> __device__ __forceinline__ bool next_part(const Job &, Tile &, long) { return false; }
 
 template <class Engine, class Job, class Tile>
 __device__ __forceinline__ void sum_tile(
@@ -257,31 +281,41 @@ __device__ __forceinline__ void sum_tile(
     if (steps > 0) give_back(shared, previous);
 }
 
+// A tile has no rows for this warpgroup: it gives the stages back as they come.
+template <class Engine, class Job, class Tile>
+__device__ __forceinline__ void pass_stages(
+    const Job &job, const Tile &tile, int steps, HopperShared<Engine> &shared, Ring<Engine::kStages> &ring) {
+    for (int step = 0; step < steps; step++) {
+        barrier_wait(&shared.full[ring.stage], ring.parity);
+        if constexpr (Job::kPrepares) job.prepare(tile, step, shared.stage(ring.stage));
+        give_back(shared, ring.stage);
+        ring.next();
+    }
+}
+
 template <class Engine, class Job>
 __device__ __forceinline__ void multiply(const Job &job, HopperShared<Engine> &shared, int warpgroup) {
     Ring<Engine::kStages> ring(0);
-    Staging staging{shared.staging[warpgroup], shared.row[warpgroup], warpgroup, 0};
+    Staging staging{nullptr, nullptr, warpgroup, 0};
+    if constexpr (Engine::kRowBoxes == 1) staging = {shared.staging.box[warpgroup], shared.staging.row[warpgroup], warpgroup, 0};
     unsigned rank = cluster_rank();
     int64_t tiles = job.tiles();
     for (int64_t n = blockIdx.x / cluster_size(); n < tiles; n += gridDim.x / cluster_size()) {
         auto tile = job.tile(n, rank);
-        int steps = job.steps(tile);
-        if (tile.rows <= warpgroup * kWarpgroupRows) {  // nothing here for this warpgroup
-            for (int step = 0; step < steps; step++) {
-                barrier_wait(&shared.full[ring.stage], ring.parity);
-                if constexpr (Job::kPrepares) job.prepare(tile, step, shared.stage(ring.stage));
-                give_back(shared, ring.stage);
-                ring.next();
-            }
-            continue;
-        }
-        float sums[Engine::kSums];
-        if (steps == 0) {
+        do {
+            int steps = job.steps(tile);
+            if (tile.rows > warpgroup * kWarpgroupRows) {
+                float sums[Engine::kSums];
+                if (steps == 0) {
 #pragma unroll
-            for (int i = 0; i < Engine::kSums; i++) sums[i] = 0.f;
-        }
-        sum_tile(job, tile, steps, shared, warpgroup, ring, sums);
-        job.write(tile, sums, staging);
+                    for (int i = 0; i < Engine::kSums; i++) sums[i] = 0.f;
+                }
+                sum_tile(job, tile, steps, shared, warpgroup, ring, sums);
+                job.write(tile, sums, staging);
+            } else {
+                pass_stages<Engine>(job, tile, steps, shared, ring);
+            }
+        } while (next_part(job, tile, 0));
     }
     if (staging.lane() == 0) store_wait_read<0>();
 }
