@@ -121,4 +121,19 @@ struct ActivationMath {
     }
 };
 
+// Backward through an activation: g is the gradient of hidden before it is weighted; a and b are pre-activations and become their gradients;
+// hidden is read or, to be recomputed, set to what is stored in its type. Returns hidden * g.
+__device__ __forceinline__ float activation_backward(
+    const ActivationMath &math, bool gated, bool recompute, int64_t hidden_type, float weight, float g, float &a, float &b,
+    float &hidden) {
+    float value, slope;
+    math.gate(a, value, slope);
+    float factor = gated ? math.factor(b) : 1.f;
+    if (recompute) hidden = round_to(hidden_type, value * factor);
+    float d_hidden = weight * g;
+    a = d_hidden * (slope * factor);
+    b = d_hidden * (math.factor_slope(b) == 0.f ? 0.f : value);
+    return hidden * g;
+}
+
 }  // namespace dropless

@@ -32,16 +32,16 @@ __device__ __forceinline__ void clear_from(unsigned char *operand, int wide, int
     }
 }
 
-// Clears both operands of a stage, or only B where A's rows were gathered and end in zeros already. Threads of both multiplying warpgroups.
+// Clears both operands of a stage, or only B where A ends in zeros already. All threads that multiply the stage.
 template <class Engine, bool with_a> __device__ __forceinline__ void clear_tails(const Stage &stage, int left) {
     if (left >= kBoxColumns) return;
     using T = typename Engine::Element;
-    constexpr int threads = 2 * kWarpgroup;
-    int thread = static_cast<int>(threadIdx.x) - kWarpgroup;
-    if (with_a && !planted(Fault::kNoTailA)) clear_from<T, Engine::kLayoutA>(stage.a, kTile, left, thread, threads);
-    if (!planted(Fault::kNoTailB)) clear_from<T, Engine::kLayoutB>(stage.b, Engine::kColumns, left, thread, threads);
+    constexpr int threads = Engine::kTurns ? kWarpgroup : 2 * kWarpgroup;
+    int thread = static_cast<int>(threadIdx.x) - kWarpgroup, warpgroup = thread / kWarpgroup;
+    if (with_a && !planted(Fault::kNoTailA)) clear_from<T, Engine::kLayoutA>(stage.a, kTile, left, thread % threads, threads);
+    if (!planted(Fault::kNoTailB)) clear_from<T, Engine::kLayoutB>(stage.b, Engine::kColumns, left, thread % threads, threads);
     if (!planted(Fault::kNoProxyFence)) fence_async_proxy();
-    part_barrier(kMultiplyingBarrier, threads);
+    part_barrier(Engine::kTurns ? 1 + warpgroup : kMultiplyingBarrier, threads);
 }
 
 }  // namespace dropless

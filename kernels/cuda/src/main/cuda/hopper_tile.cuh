@@ -43,6 +43,7 @@ template <class T, Layout a, Layout b, int columns = 256, int stages = 4, int ro
     // Registers of a thread that copies and of one that multiplies: 504 for the three warpgroups.
     static constexpr int kBoxRegisters = 40, kBoxProductRegisters = 232;
     static constexpr int kGatherRegisters = 56, kGatherProductRegisters = 224;
+    static constexpr bool kTurns = false;  // whether the multiplying warpgroups have tiles of their own: hopper_turns.cuh
 };
 
 // Memory of a stage, where the summed dimension is contiguous: boxes of 64 elements by rows of the tile. Else boxes of 64 of the tile's
@@ -82,6 +83,11 @@ template <int stages> struct Ring {
             stage = 0;
             parity ^= 1;
         }
+    }
+    __device__ __forceinline__ void skip(int count) {
+        stage += count;
+        parity ^= stage / stages & 1;
+        stage %= stages;
     }
 };
 
@@ -320,10 +326,14 @@ __device__ __forceinline__ void multiply(const Job &job, HopperShared<Engine> &s
     if (staging.lane() == 0) store_wait_read<0>();
 }
 
+// In hopper_turns.cuh.
+template <class Engine, class Job>
+__device__ __forceinline__ void multiply_in_turns(const Job &job, HopperShared<Engine> &shared, int warpgroup);
+
 template <class Engine, class Job> __device__ __forceinline__ void run_hopper(const Job &job) {
     ALIGNED_SHARED_MEMORY(HopperShared<Engine>, shared);
     if (threadIdx.x == 0) {
-        int readers = kMultiplyingWarps * static_cast<int>(cluster_size());
+        int readers = kMultiplyingWarps / (Engine::kTurns ? 2 : 1) * static_cast<int>(cluster_size());
         for (int i = 0; i < Engine::kStages; i++) {
             barrier_init(&shared.full[i], (Job::kGathers ? kWarpgroup + 1 : 1) + (planted(Fault::kWrongArrivals) ? 1 : 0));
             barrier_init(&shared.empty[i], readers);
@@ -343,7 +353,11 @@ template <class Engine, class Job> __device__ __forceinline__ void run_hopper(co
         __syncwarp();
     } else {
         take_registers<Job::kGathers ? Engine::kGatherProductRegisters : Engine::kBoxProductRegisters>();
-        multiply<Engine>(job, shared, warpgroup - 1);
+        if constexpr (Engine::kTurns) {
+            multiply_in_turns<Engine>(job, shared, warpgroup - 1);
+        } else {
+            multiply<Engine>(job, shared, warpgroup - 1);
+        }
         __syncwarp();
     }
     cluster_barrier();  // a block stays while its partner may copy to it or arrive at its barriers

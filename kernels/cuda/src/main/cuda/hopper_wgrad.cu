@@ -106,9 +106,9 @@ template <class T> struct GatheredColumns {
             Pack<unsigned> pack = packs[i];
 #pragma unroll
             for (int j = 0; j < 4 && !planted(Fault::kNoScale); j++) {
-                T pair[2];
-                memcpy(pair, &pack.element[j], sizeof pair);
-                pack.element[j] = pack_pair<T>(to_float(pair[0]) * weight, to_float(pair[1]) * weight);
+                float pair[2];
+                unpack_pair<T>(pack.element[j], pair);
+                pack.element[j] = pack_pair<T>(pair[0] * weight, pair[1] * weight);
             }
             store_chunk(target(stage, i), pack);
         }
@@ -122,6 +122,7 @@ template <class T> struct GatheredColumns {
 // Stores a tile, or its transpose, in the gradient.
 template <class T, bool transposed> struct WgradWriter {
     static constexpr bool kTransposed = transposed;
+    static constexpr int kAhead = 2;
     const HopperWgradArguments &args;
     const WgradTile &tile;
 
@@ -200,7 +201,7 @@ template <class T, bool transposed> struct HopperWgradJob {
     }
 
     __device__ void write(const WgradTile &tile, const float (&sums)[Engine::kSums], const Staging &staging) const {
-        write_runs(WgradWriter<T, transposed>{args, tile}, staging.warpgroup * kWarpgroupRows, sums, staging);
+        write_runs(WgradWriter<T, transposed>{args, tile}, sums, staging);
     }
 };
 
