@@ -170,6 +170,14 @@ struct Staging {
     }
 };
 
+template <class Engine> __device__ __forceinline__ Staging staging_of(HopperShared<Engine> &shared, int warpgroup) {
+    if constexpr (Engine::kRowBoxes == 1) {
+        return {shared.staging.box[warpgroup], shared.staging.row[warpgroup], warpgroup, 0};
+    } else {
+        return {nullptr, nullptr, warpgroup, 0};
+    }
+}
+
 template <class Engine, class Job> __device__ __forceinline__ void copy_boxes(const Job &job, HopperShared<Engine> &shared) {
     Ring<Engine::kStages> ring(1);
     unsigned rank = cluster_rank();
@@ -302,8 +310,7 @@ __device__ __forceinline__ void pass_stages(
 template <class Engine, class Job>
 __device__ __forceinline__ void multiply(const Job &job, HopperShared<Engine> &shared, int warpgroup) {
     Ring<Engine::kStages> ring(0);
-    Staging staging{nullptr, nullptr, warpgroup, 0};
-    if constexpr (Engine::kRowBoxes == 1) staging = {shared.staging.box[warpgroup], shared.staging.row[warpgroup], warpgroup, 0};
+    Staging staging = staging_of(shared, warpgroup);
     unsigned rank = cluster_rank();
     int64_t tiles = job.tiles();
     for (int64_t n = blockIdx.x / cluster_size(); n < tiles; n += gridDim.x / cluster_size()) {

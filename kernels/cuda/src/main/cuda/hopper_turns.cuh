@@ -52,7 +52,7 @@ __device__ __forceinline__ void sum_own_tile(
 template <class Engine, class Job>
 __device__ __forceinline__ void multiply_in_turns(const Job &job, HopperShared<Engine> &shared, int warpgroup) {
     Ring<Engine::kStages> ring(0);
-    Staging staging{shared.staging[warpgroup], warpgroup, 0};
+    Staging staging = staging_of(shared, warpgroup);
     unsigned rank = cluster_rank();
     int64_t tiles = job.tiles();
     int turn = 0;
