@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-widths="8 16 32 64 128 256"
+widths="16 64 128 256"
 
 product() {
     local element=$1 type=$2 width=$3

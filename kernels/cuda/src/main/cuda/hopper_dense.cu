@@ -23,6 +23,12 @@ template <class Engine> struct HopperMatmulJob : DenseSchedule {
     __device__ explicit HopperMatmulJob(const HopperMatmulArguments &a)
         : DenseSchedule{a.rows, ceil_div(a.columns, Engine::kColumns), static_cast<int>(a.group)}, args(a) {}
 
+    __device__ __forceinline__ void acquire_maps() const {
+        acquire_tensor_map(args.a);
+        acquire_tensor_map(args.b);
+        acquire_tensor_map(args.c_map);
+    }
+
     __device__ __forceinline__ int steps(const RowTile &) const { return static_cast<int>(ceil_div(args.depth, Engine::kDepth)); }
 
     __device__ __forceinline__ void load(const RowTile &tile, int step, const Stage &stage) const {

@@ -130,6 +130,8 @@ template <class T> struct HopperDownDgradJob : PlanSchedule {
             : GatheredA<T>(job.args.d_y, job.args.hidden_size, job.args.plan.token_of_row + tile.first_row, tile.rows) {}
     };
 
+    __device__ __forceinline__ void acquire_maps() const { acquire_tensor_map(args.weights); }
+
     __device__ __forceinline__ int steps(const RowTile &) const {
         return static_cast<int>(ceil_div(args.hidden_size, Engine::kDepth));
     }
@@ -169,6 +171,12 @@ template <class T> struct HopperUpDgradJob : PlanSchedule {
 
     __device__ explicit HopperUpDgradJob(const HopperUpDgradArguments &a)
         : PlanSchedule{a.plan, ceil_div(a.hidden_size, Engine::kColumns), static_cast<int>(a.group)}, args(a) {}
+
+    __device__ __forceinline__ void acquire_maps() const {
+        acquire_tensor_map(args.d_pre);
+        acquire_tensor_map(args.weights);
+        acquire_tensor_map(args.d_rows_map);
+    }
 
     __device__ __forceinline__ int steps(const RowTile &) const {
         return static_cast<int>(ceil_div(args.pre_size, Engine::kDepth));

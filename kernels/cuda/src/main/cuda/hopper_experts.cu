@@ -47,6 +47,12 @@ template <class Engine, bool gated> struct HopperUpJob : PlanSchedule {
             : GatheredA<T>(job.args.x, job.args.hidden_size, job.args.plan.token_of_row + tile.first_row, tile.rows) {}
     };
 
+    __device__ __forceinline__ void acquire_maps() const {
+        acquire_tensor_map(args.weights);
+        if (args.pre.data != nullptr) acquire_tensor_map(args.pre_map);
+        acquire_tensor_map(args.hidden_map);
+    }
+
     __device__ __forceinline__ int steps(const RowTile &) const {
         return static_cast<int>(ceil_div(args.hidden_size, Engine::kDepth));
     }
@@ -134,6 +140,12 @@ template <class Engine> struct HopperDownJob : PlanSchedule {
 
     __device__ explicit HopperDownJob(const HopperDownArguments &a)
         : PlanSchedule{a.plan, ceil_div(a.hidden_size, Engine::kColumns), static_cast<int>(a.group)}, args(a) {}
+
+    __device__ __forceinline__ void acquire_maps() const {
+        acquire_tensor_map(args.hidden);
+        acquire_tensor_map(args.weights);
+        acquire_tensor_map(args.out_map);
+    }
 
     __device__ __forceinline__ int steps(const RowTile &) const {
         return static_cast<int>(ceil_div(args.ffn_size, Engine::kDepth));

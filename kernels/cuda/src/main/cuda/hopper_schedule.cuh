@@ -16,6 +16,12 @@ struct RowTile {
     bool shares_columns;  // both blocks of the cluster need the same boxes of B, and each copies half of them for both
 };
 
+// Numbers of tiles fit into 32 bits, whose division is much cheaper.
+using SmallTileOrder = TileOrderOf<int>;
+
+// Clusters that so many tiles of rows are shared out to.
+__device__ __forceinline__ int cluster_steps(int row_tiles) { return cluster_size() == 2 ? (row_tiles + 1) / 2 : row_tiles; }
+
 // The tiles of a plan times the tiles of the result's columns. `group` tiles of rows, or pairs of them, are taken column by column, so that
 // blocks that run together share operands in the L2 cache.
 struct PlanSchedule {
@@ -23,12 +29,12 @@ struct PlanSchedule {
     int64_t column_tiles;
     int group;
 
-    __device__ __forceinline__ int64_t row_steps() const { return ceil_div(*plan.tile_count, cluster_size()); }
+    __device__ __forceinline__ int row_steps() const { return cluster_steps(*plan.tile_count); }
     __device__ __forceinline__ int64_t tiles() const { return row_steps() * column_tiles; }
 
     __device__ __forceinline__ RowTile tile(int64_t n, unsigned rank) const {
-        TileOrder order(n, row_steps(), column_tiles, group);
-        int count = *plan.tile_count, first = static_cast<int>(order.row * cluster_size()), own = first + static_cast<int>(rank);
+        SmallTileOrder order(static_cast<int>(n), row_steps(), static_cast<int>(column_tiles), group);
+        int count = *plan.tile_count, first = order.row * static_cast<int>(cluster_size()), own = first + static_cast<int>(rank);
         bool paired = cluster_size() == 2, partner = first + 1 < count;
         RowTile tile;
         tile.shares_columns = paired && (!partner || plan.tile_expert[first] == plan.tile_expert[first + 1]);
@@ -45,13 +51,13 @@ struct DenseSchedule {
     int64_t rows, column_tiles;
     int group;
 
-    __device__ __forceinline__ int64_t row_steps() const { return ceil_div(rows, int64_t{kTile} * cluster_size()); }
+    __device__ __forceinline__ int row_steps() const { return cluster_steps(static_cast<int>(ceil_div(rows, kTile))); }
     __device__ __forceinline__ int64_t tiles() const { return row_steps() * column_tiles; }
 
     __device__ __forceinline__ RowTile tile(int64_t n, unsigned rank) const {
-        TileOrder order(n, row_steps(), column_tiles, group);
-        int64_t first = (order.row * cluster_size() + rank) * kTile;
-        return {0, static_cast<int>(first), clamp_count(rows - first, kTile), order.column, cluster_size() == 2};
+        SmallTileOrder order(static_cast<int>(n), row_steps(), static_cast<int>(column_tiles), group);
+        int first = (order.row * static_cast<int>(cluster_size()) + static_cast<int>(rank)) * kTile;
+        return {0, first, clamp_count(rows - first, kTile), order.column, cluster_size() == 2};
     }
 };
 

@@ -5,6 +5,7 @@
 //
 //   tiles(), tile(n, rank)             number of tiles of clusters, the n-th one as this block sees it; tile.rows of its rows count
 //   steps(tile)                        stages of the summed dimension
+//   acquire_maps()                     calls acquire_tensor_map for each map that load and write use
 //   load(tile, step, stage)            one thread: arrives at stage.full, expecting the bytes of the boxes whose copies it starts
 //   Gather, where kGathers             made from (job, tile) by each of 128 threads; load(step, stage) starts their cp.async copies
 //   prepare(tile, step, stage)         where kPrepares: what the multiplying threads do to a stage before its products
@@ -349,6 +350,7 @@ template <class Engine, class Job> __device__ __forceinline__ void run_hopper(co
     }
     cluster_barrier();
     wait_for_earlier_launches();
+    if (threadIdx.x % kWarpgroup == 0) job.acquire_maps();
     int warpgroup = __shfl_sync(kAllLanes, static_cast<int>(threadIdx.x) / kWarpgroup, 0);
     if (warpgroup == 0) {
         give_registers<Job::kGathers ? Engine::kGatherRegisters : Engine::kBoxRegisters>();

@@ -188,6 +188,8 @@ template <class T, bool transposed> struct HopperWgradJob {
                 order.column * Engine::kColumns};
     }
 
+    __device__ __forceinline__ void acquire_maps() const { acquire_tensor_map(args.rows_map); }
+
     __device__ int steps(const WgradTile &tile) const { return static_cast<int>(ceil_div(tile.depth, Engine::kDepth)); }
 
     __device__ void load(const WgradTile &tile, int step, const Stage &stage) const {

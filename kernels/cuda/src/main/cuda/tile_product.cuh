@@ -105,16 +105,17 @@ __device__ __forceinline__ bool stores_row(int row, int rows) { return row < row
 
 // Maps a linear tile number to (row of tiles, column of tiles): groups of some rows of tiles, in each of them column by column,
 // so that blocks that run together share operands in the L2 cache.
-struct TileOrder {
-    int64_t row, column;
+template <class Int> struct TileOrderOf {
+    Int row, column;
 
-    __device__ TileOrder(int64_t n, int64_t rows, int64_t columns, int64_t group = 8) {
-        int64_t first = n / (group * columns) * group;
-        int64_t height = rows - first < group ? rows - first : group;
-        int64_t in_group = n - first * columns;
+    __device__ TileOrderOf(Int n, Int rows, Int columns, Int group = 8) {
+        Int first = n / (group * columns) * group;
+        Int height = rows - first < group ? rows - first : group;
+        Int in_group = n - first * columns;
         row = first + in_group % height;
         column = in_group / height;
     }
 };
+using TileOrder = TileOrderOf<int64_t>;
 
 }  // namespace dropless

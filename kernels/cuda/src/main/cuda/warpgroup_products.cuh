@@ -11,32 +11,6 @@ namespace dropless {
 
 template <class T, int width> struct WarpgroupProduct;
 
-template <> struct WarpgroupProduct<bf16, 8> {
-    template <int a_wide, int b_wide>
-    static __device__ __forceinline__ void start(float (&d)[4], uint64_t a, uint64_t b, bool accumulate) {
-        asm volatile(
-            "{\n.reg .pred add;\nsetp.ne.b32 add, %6, 0;\n"
-            "wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {"
-            "%0,%1,%2,%3"
-            "}, %4, %5, add, 1, 1, %7, %8;\n}"
-            : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-            : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)), "n"(a_wide), "n"(b_wide));
-    }
-};
-
-template <> struct WarpgroupProduct<f16, 8> {
-    template <int a_wide, int b_wide>
-    static __device__ __forceinline__ void start(float (&d)[4], uint64_t a, uint64_t b, bool accumulate) {
-        asm volatile(
-            "{\n.reg .pred add;\nsetp.ne.b32 add, %6, 0;\n"
-            "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {"
-            "%0,%1,%2,%3"
-            "}, %4, %5, add, 1, 1, %7, %8;\n}"
-            : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-            : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)), "n"(a_wide), "n"(b_wide));
-    }
-};
-
 template <> struct WarpgroupProduct<bf16, 16> {
     template <int a_wide, int b_wide>
     static __device__ __forceinline__ void start(float (&d)[8], uint64_t a, uint64_t b, bool accumulate) {
@@ -59,36 +33,6 @@ template <> struct WarpgroupProduct<f16, 16> {
             "%0,%1,%2,%3,%4,%5,%6,%7"
             "}, %8, %9, add, 1, 1, %11, %12;\n}"
             : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
-            : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)), "n"(a_wide), "n"(b_wide));
-    }
-};
-
-template <> struct WarpgroupProduct<bf16, 32> {
-    template <int a_wide, int b_wide>
-    static __device__ __forceinline__ void start(float (&d)[16], uint64_t a, uint64_t b, bool accumulate) {
-        asm volatile(
-            "{\n.reg .pred add;\nsetp.ne.b32 add, %18, 0;\n"
-            "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {"
-            "%0,%1,%2,%3,%4,%5,%6,%7,"
-            "%8,%9,%10,%11,%12,%13,%14,%15"
-            "}, %16, %17, add, 1, 1, %19, %20;\n}"
-            : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]),
-            "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15])
-            : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)), "n"(a_wide), "n"(b_wide));
-    }
-};
-
-template <> struct WarpgroupProduct<f16, 32> {
-    template <int a_wide, int b_wide>
-    static __device__ __forceinline__ void start(float (&d)[16], uint64_t a, uint64_t b, bool accumulate) {
-        asm volatile(
-            "{\n.reg .pred add;\nsetp.ne.b32 add, %18, 0;\n"
-            "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 {"
-            "%0,%1,%2,%3,%4,%5,%6,%7,"
-            "%8,%9,%10,%11,%12,%13,%14,%15"
-            "}, %16, %17, add, 1, 1, %19, %20;\n}"
-            : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]),
-            "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15])
             : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)), "n"(a_wide), "n"(b_wide));
     }
 };

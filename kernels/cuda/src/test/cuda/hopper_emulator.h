@@ -8,6 +8,7 @@
 // read as the hardware would, but for the layout of a tensor map, which is secret: here it holds its fields.
 #pragma once
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "hopper.cuh"
@@ -39,6 +40,7 @@ struct HopperThread {
     std::vector<BoxStore> stores;
     long store_groups = 0;
     std::vector<unsigned> unfenced;  // granules
+    std::vector<const dropless::TensorMap *> maps;  // that were acquired
 };
 
 struct HopperBlock {
@@ -152,8 +154,10 @@ constexpr uint64_t kMapMark = 0x70616d726f736e74;
 
 inline dropless::TensorMapFields fields_of(const dropless::TensorMap *map) {
     dropless::TensorMapFields fields;
-    if (reinterpret_cast<uintptr_t>(map) % 64 != 0) fail("tensor map is not aligned");
+    if (reinterpret_cast<uintptr_t>(map) % alignof(dropless::TensorMap) != 0) fail("tensor map is not aligned");
     if (map->word[15] != kMapMark) fail("not a tensor map");
+    const auto &acquired = own_thread().maps;
+    if (std::find(acquired.begin(), acquired.end(), map) == acquired.end()) fail("use of a tensor map that was not acquired");
     memcpy(&fields, map->word, sizeof fields);
     return fields;
 }
@@ -301,7 +305,7 @@ inline void part_barrier(int id, int threads) {
 }
 
 inline void fence_async_proxy() { emulator::fence_writes(); }
-inline void acquire_tensor_map(const TensorMap *map) { emulator::fields_of(map); }
+inline void acquire_tensor_map(const TensorMap *map) { emulator::own_thread().maps.push_back(map); }
 inline void load_box(void *box, const TensorMap *map, Barrier *barrier, int column, int row) {
     emulator::start_load(box, map, barrier, column, row, 1u << cluster_rank());
 }

@@ -6,6 +6,7 @@
 #include "combine.cu"
 #include "convert.cu"
 #include "experts.cu"
+#include "hopper_decode.cu"
 #include "hopper_dense.cu"
 #include "hopper_experts.cu"
 #include "hopper_maps.cu"
@@ -68,5 +69,9 @@ int main() {
     print_hopper<HopperUpArguments, ExpertEngine<bf16>>("up_gated", "hopper_experts");
     print_hopper<HopperUpArguments, ExpertEngine<bf16>>("up_plain", "hopper_experts");
     print_hopper<HopperDownArguments, ExpertEngine<bf16>>("down", "hopper_experts");
+    print_hopper<HopperDecodeUpArguments, DecodeEngine<bf16, 16>>("decode_up_16", "hopper_decode");
+    print_hopper<HopperDecodeUpArguments, DecodeEngine<bf16, 64>>("decode_up_64", "hopper_decode");
+    print_hopper<HopperDecodeDownArguments, DecodeEngine<bf16, 16>>("decode_down_16", "hopper_decode");
+    print_hopper<HopperDecodeDownArguments, DecodeEngine<bf16, 64>>("decode_down_64", "hopper_decode");
     return 0;
 }
