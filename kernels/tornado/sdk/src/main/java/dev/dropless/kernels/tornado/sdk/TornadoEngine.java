@@ -63,7 +63,7 @@ final class TornadoEngine implements Engine {
 
     @Override
     public String describe() {
-        return "%s, %s".formatted(device.getPhysicalDevice().getDeviceName().strip(), device.getTornadoVMBackend());
+        return DeviceChoice.describe(device);
     }
 
     @Override
