@@ -7,6 +7,10 @@
 #include "convert.cu"
 #include "elementwise.cu"
 #include "experts.cu"
+#include "hopper_decode.cu"
+#include "hopper_dense.cu"
+#include "hopper_experts.cu"
+#include "hopper_maps.cu"
 #include "router.cu"
 #include "topology.cu"
 #include "weight_gradients.cu"
@@ -26,6 +30,12 @@ template <class Arguments> static void print_typed(const std::string &name, cons
     print<Arguments>(name + "_f32", family, kThreads, sizeof(TileShared<FloatUnits>), 0);
     print<Arguments>(name + "_bf16", family, kThreads, sizeof(TileShared<TensorCore<bf16>>), 0);
     print<Arguments>(name + "_f16", family, kThreads, sizeof(TileShared<TensorCore<f16>>), 0);
+}
+
+// A Hopper kernel for each of its two types.
+template <class Arguments, class Engine> static void print_hopper(const std::string &name, const char *family) {
+    print<Arguments>("hopper_" + name + "_bf16", family, kHopperThreads, sizeof(HopperShared<Engine>), 0);
+    print<Arguments>("hopper_" + name + "_f16", family, kHopperThreads, sizeof(HopperShared<Engine>), 0);
 }
 
 int main() {
@@ -63,5 +73,14 @@ int main() {
     print<GateArguments>("sigmoid_gate_backward", "elementwise", kElementThreads, 0, 0);
     print<IdentityAddArguments>("identity_add", "elementwise", kElementThreads, 0, 0);
     print<IdentityDotArguments>("identity_dot", "elementwise", kElementThreads, 0, 0);
+    print<TensorMapsArguments>("tensor_maps", "hopper_maps", 32, sizeof(TensorMapsShared), 0);
+    print_hopper<HopperMatmulArguments, HopperEngine<bf16, Layout::kDepthMajor, Layout::kDepthMajor>>("matmul_nt", "hopper_dense");
+    print_hopper<HopperUpArguments, ExpertEngine<bf16>>("up_gated", "hopper_experts");
+    print_hopper<HopperUpArguments, ExpertEngine<bf16>>("up_plain", "hopper_experts");
+    print_hopper<HopperDownArguments, ExpertEngine<bf16>>("down", "hopper_experts");
+    print_hopper<HopperDecodeUpArguments, DecodeEngine<bf16, 16>>("decode_up_16", "hopper_decode");
+    print_hopper<HopperDecodeUpArguments, DecodeEngine<bf16, 64>>("decode_up_64", "hopper_decode");
+    print_hopper<HopperDecodeDownArguments, DecodeEngine<bf16, 16>>("decode_down_16", "hopper_decode");
+    print_hopper<HopperDecodeDownArguments, DecodeEngine<bf16, 64>>("decode_down_64", "hopper_decode");
     return 0;
 }
