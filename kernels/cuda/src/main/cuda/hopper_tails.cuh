@@ -13,12 +13,14 @@ template <class T, Layout layout>
 __device__ __forceinline__ void clear_from(unsigned char *operand, int wide, int left, int thread, int threads) {
     if constexpr (layout == Layout::kWideMajor) {
         int chunks = wide / 8;
+#pragma unroll 1
         for (int i = thread; i < (kBoxColumns - left) * chunks; i += threads) {
             int row = left + i / chunks, chunk = i % chunks;
             store_zero_16(operand + chunk / 8 * kBoxBytes + swizzled(row, chunk % 8));
         }
     } else {
         int first = left / 8, chunks = kBoxColumns / 8 - first;
+#pragma unroll 1
         for (int i = thread; i < wide * chunks; i += threads) {
             int row = i / chunks, chunk = first + i % chunks;
             unsigned char *at = operand + swizzled(row, chunk);
