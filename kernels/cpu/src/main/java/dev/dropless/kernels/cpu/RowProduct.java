@@ -32,6 +32,11 @@ abstract class RowProduct extends Product {
     }
 
     @Override
+    final Form form() {
+        return transposed ? Form.WEIGHTS_LEFT : Form.ROWS;
+    }
+
+    @Override
     final int panels(int expert) {
         return transposed ? Math.ceilDiv(weights.inputs(), TileKernels.PANEL) : weights.panels();
     }
@@ -43,16 +48,19 @@ abstract class RowProduct extends Product {
 
     @Override
     final int preparePanels(int expert, int panel, int count, int k, int depth, Scratch scratch) {
-        return transposed
-                ? weights.transposedPanels(kernels, expert, panel, k, depth, scratch)
-                : weights.panels(expert, panel, count, k, depth, scratch);
+        return weights.panels(expert, panel, count, k, depth, scratch);
+    }
+
+    @Override
+    final int prepareTile(int expert, int panel, int k, int depth, Scratch scratch) {
+        return weights.tile(expert, panel, k, depth, scratch);
     }
 
     @Override
     final void packRows(int expert, int row, int rows, int k, int depth, Scratch scratch) {
         int first = topology.offset(expert) + row;
         for (int i = 0; i < rows; i++) {
-            packRow(first + i, k, depth, scratch.rows, i * TileKernels.ROW_STRIDE, scratch);
+            packRow(first + i, k, depth, scratch.rows, scratch.rowsOffset + i * TileKernels.ROW_STRIDE, scratch);
         }
     }
 

@@ -10,10 +10,18 @@ final class Scratch {
 
     /** Packed block of rows, stride {@link TileKernels#ROW_STRIDE}. */
     float[] rows = EMPTY;
+
+    private Storage rowsStorage = NONE;
+    /** Where the rows begin that are packed next. */
+    int rowsOffset;
     /** Packed panels [panel][k][PANEL]. */
     private Storage packed = NONE;
+    /** Weights of another type as floats, while panels are packed. */
+    private Storage converted = NONE;
     /** Results [panel][row][PANEL]. */
     Storage results = NONE;
+    /** Transposed results, before they are finished. */
+    private Storage products = NONE;
     /** Where the panels lie that were prepared last: {@link #packed}, or the weights themselves. */
     Storage panels = NONE;
     /** Where the first of them begins. */
@@ -28,6 +36,48 @@ final class Scratch {
 
     static float[] grown(float[] array, int length) {
         return array.length >= length ? array : new float[Math.max(length, (int) Math.min(2L * array.length, 1 << 28))];
+    }
+
+    /** Makes {@link #rows} long enough for {@code count} rows. */
+    void rows(int count) {
+        growRows(count * TileKernels.ROW_STRIDE);
+    }
+
+    /** Makes {@link #rows} long enough for interleaved rows with so many terms in all groups together. */
+    void interleaved(int terms) {
+        growRows(terms * TileKernels.BLOCK);
+    }
+
+    private void growRows(int length) {
+        rows = grown(rows, length);
+        if (rows != rowsStorage.array()) {
+            rowsStorage = Storage.of(rows);
+        }
+    }
+
+    Storage rowsStorage() {
+        return rowsStorage;
+    }
+
+    float[] products(int length) {
+        float[] array = grown(products.array(), length);
+        if (array != products.array()) {
+            products = Storage.of(array);
+        }
+        return array;
+    }
+
+    Storage productsStorage() {
+        return products;
+    }
+
+    Storage packed() {
+        return packed;
+    }
+
+    /** Whether the panels that were prepared last have just been written, so that there is nothing to fetch from memory. */
+    boolean panelsAreCached() {
+        return panels == packed || panels == converted;
     }
 
     /** {@link #results}, of at least some length. */
@@ -48,6 +98,17 @@ final class Scratch {
         panels = packed;
         panelOffset = 0;
         panelStride = depth * TileKernels.PANEL;
+        return array;
+    }
+
+    /** Makes room for {@code count} floats, in which {@link #panels} are to lie while others stay packed. */
+    float[] convertPanels(int count) {
+        float[] array = grown(converted.array(), count);
+        if (array != converted.array()) {
+            converted = Storage.of(array);
+        }
+        panels = converted;
+        panelOffset = 0;
         return array;
     }
 

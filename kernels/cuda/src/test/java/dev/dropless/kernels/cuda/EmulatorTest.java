@@ -47,6 +47,8 @@ class EmulatorTest {
     private static final Map<String, List<String>> FAULTS = new TreeMap<>(Map.of(
             "topology_test",
             List.of("unstable-place"),
+            "router_test",
+            List.of(),
             "experts_test",
             LOOP_FAULTS,
             "weight_gradients_test",
