@@ -19,10 +19,12 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
 
     private final Device device;
     private final TornadoMemory memory;
+    private final TornadoElementwise elementwise;
 
-    TornadoBlockSparseKernels(Device device, TornadoMemory memory) {
+    TornadoBlockSparseKernels(Device device, TornadoMemory memory, TornadoElementwise elementwise) {
         this.device = device;
         this.memory = memory;
+        this.elementwise = elementwise;
     }
 
     /** From one row of op(matrix) to the next. */
@@ -140,18 +142,13 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
     @Override
     public void multiply(BlockSparseMatrix x, BlockSparseMatrix y, BlockSparseMatrix result) {
         Operands.multiply(memory.space(), x, y, result);
-        int elements = columns(result.data());
-        device.launch(
-                Kernel.MULTIPLY,
-                new Arguments().add(1, elements, base(x.data()), base(y.data()), base(result.data())),
-                elements,
-                1);
+        elementwise.multiply(x.data(), y.data(), result.data(), false);
     }
 
     @Override
     public void toDense(BlockSparseMatrix s, Matrix dense) {
         Operands.conversion(memory.space(), s, dense);
-        memory.clear(dense);
+        elementwise.fill(dense, 0);
         copyBlocks(s, dense, true);
     }
 

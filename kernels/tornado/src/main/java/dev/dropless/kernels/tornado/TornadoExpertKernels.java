@@ -23,15 +23,17 @@ final class TornadoExpertKernels implements ExpertKernels {
 
     private final Device device;
     private final TornadoMemory memory;
+    private final TornadoElementwise elementwise;
 
-    TornadoExpertKernels(Device device, TornadoMemory memory) {
+    TornadoExpertKernels(Device device, TornadoMemory memory, TornadoElementwise elementwise) {
         this.device = device;
         this.memory = memory;
+        this.elementwise = elementwise;
     }
 
     @Override
     public ExpertWeights allocate(ExpertShape shape, ElementType type) {
-        return new TornadoExpertWeights(memory, shape, type);
+        return new TornadoExpertWeights(memory, elementwise, shape, type);
     }
 
     @Override

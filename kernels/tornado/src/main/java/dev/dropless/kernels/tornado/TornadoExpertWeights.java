@@ -19,6 +19,7 @@ final class TornadoExpertWeights implements ExpertWeights {
 
     private final ExpertShape shape;
     private final TornadoMemory memory;
+    private final TornadoElementwise elementwise;
     private final TornadoMemory.FloatScope scope;
     private final Matrix input;
     private final Matrix output;
@@ -26,9 +27,11 @@ final class TornadoExpertWeights implements ExpertWeights {
     private final @Nullable Matrix outputBias;
     private boolean closed;
 
-    TornadoExpertWeights(TornadoMemory memory, ExpertShape shape, ElementType type) {
+    TornadoExpertWeights(
+            TornadoMemory memory, TornadoElementwise elementwise, ExpertShape shape, ElementType type) {
         this.shape = shape;
         this.memory = memory;
+        this.elementwise = elementwise;
         this.scope = memory.open();
         long experts = shape.numExperts();
         try {
@@ -154,7 +157,7 @@ final class TornadoExpertWeights implements ExpertWeights {
 
     @Override
     public void zero() {
-        storage().forEach(memory::clear);
+        storage().forEach(part -> elementwise.fill(part, 0));
     }
 
     @Override
