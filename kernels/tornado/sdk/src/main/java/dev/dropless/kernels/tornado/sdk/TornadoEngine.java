@@ -66,6 +66,11 @@ final class TornadoEngine implements Engine {
         return DeviceChoice.describe(device);
     }
 
+    /** The host's side of the arrays. */
+    DeviceArrays arrays() {
+        return arrays;
+    }
+
     @Override
     public boolean prefersTiles() {
         return device.getDeviceType() == TornadoDeviceType.GPU;
