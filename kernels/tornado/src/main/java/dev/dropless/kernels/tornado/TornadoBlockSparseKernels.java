@@ -85,8 +85,7 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
     @Override
     public void dsd(BlockSparseMatrix s, Transpose ts, Matrix b, Transpose tb, Matrix c, boolean accumulate) {
         Operands.dsd(memory.space(), s, ts, b, tb, c);
-        sparseTimesDense(
-                s, ts, base(b), rowStep(b, tb), columnStep(b, tb), columns(c), c, rowStride(c), 1, accumulate);
+        sparseTimesDense(s, ts, base(b), rowStep(b, tb), columnStep(b, tb), columns(c), c, rowStride(c), 1, accumulate);
     }
 
     /** The transpose of dsd: c^T = op(s)^T op(a)^T. */

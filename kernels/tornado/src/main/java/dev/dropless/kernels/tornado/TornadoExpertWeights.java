@@ -27,8 +27,7 @@ final class TornadoExpertWeights implements ExpertWeights {
     private final @Nullable Matrix outputBias;
     private boolean closed;
 
-    TornadoExpertWeights(
-            TornadoMemory memory, TornadoElementwise elementwise, ExpertShape shape, ElementType type) {
+    TornadoExpertWeights(TornadoMemory memory, TornadoElementwise elementwise, ExpertShape shape, ElementType type) {
         this.shape = shape;
         this.memory = memory;
         this.elementwise = elementwise;
@@ -97,19 +96,17 @@ final class TornadoExpertWeights implements ExpertWeights {
     /** A part of an expert as [in, out]; the part exists. */
     private Matrix part(WeightPart part, int expert) {
         int f = shape.ffnHiddenSize();
-        Matrix of =
-                switch (part) {
-                    case GATE, UP -> input;
-                    case DOWN -> output;
-                    case GATE_BIAS, UP_BIAS -> existing(inputBias);
-                    case DOWN_BIAS -> existing(outputBias);
-                };
+        Matrix of = switch (part) {
+            case GATE, UP -> input;
+            case DOWN -> output;
+            case GATE_BIAS, UP_BIAS -> existing(inputBias);
+            case DOWN_BIAS -> existing(outputBias);
+        };
         int rows = shape.rows(part);
-        int firstColumn =
-                switch (part) {
-                    case GATE, GATE_BIAS, DOWN, DOWN_BIAS -> 0;
-                    case UP, UP_BIAS -> f;
-                };
+        int firstColumn = switch (part) {
+            case GATE, GATE_BIAS, DOWN, DOWN_BIAS -> 0;
+            case UP, UP_BIAS -> f;
+        };
         return of.slice((long) expert * rows, rows, firstColumn, shape.columns(part));
     }
 

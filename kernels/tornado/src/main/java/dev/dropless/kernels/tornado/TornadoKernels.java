@@ -35,7 +35,8 @@ final class TornadoKernels implements Kernels {
     @Override
     public String description() {
         return "%s, %s"
-                .formatted(device.describe(), device.isTiled() ? "tiles in local memory" : "one thread for each element");
+                .formatted(
+                        device.describe(), device.isTiled() ? "tiles in local memory" : "one thread for each element");
     }
 
     @Override

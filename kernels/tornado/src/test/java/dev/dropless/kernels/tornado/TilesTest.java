@@ -54,8 +54,8 @@ class TilesTest {
         }
 
         double[] read(Matrix matrix) {
-            Matrix host = Matrix.of(
-                    new float[(int) (matrix.rows() * matrix.columns())], matrix.rows(), matrix.columns());
+            Matrix host =
+                    Matrix.of(new float[(int) (matrix.rows() * matrix.columns())], matrix.rows(), matrix.columns());
             kernels.memory().copy(matrix, host);
             return host.toDoubles();
         }

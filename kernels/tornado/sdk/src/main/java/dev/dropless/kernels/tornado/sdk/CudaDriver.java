@@ -75,8 +75,8 @@ final class CudaDriver implements CudaCalls {
     }
 
     private static MethodHandle find(SymbolLookup lookup, String function, MemoryLayout... parameters) {
-        MemorySegment address = lookup.find(function)
-                .orElseThrow(() -> new IllegalStateException("the CUDA driver lacks " + function));
+        MemorySegment address =
+                lookup.find(function).orElseThrow(() -> new IllegalStateException("the CUDA driver lacks " + function));
         return Linker.nativeLinker().downcallHandle(address, FunctionDescriptor.of(JAVA_INT, parameters));
     }
 

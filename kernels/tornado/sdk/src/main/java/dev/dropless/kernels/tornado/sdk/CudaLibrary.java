@@ -81,7 +81,8 @@ public final class CudaLibrary {
      * @param k length of the summation
      * @return the task's description
      */
-    public static LibraryTaskDescriptor gemm(FloatArray a, FloatArray b, FloatArray c, Integer m, Integer n, Integer k) {
+    public static LibraryTaskDescriptor gemm(
+            FloatArray a, FloatArray b, FloatArray c, Integer m, Integer n, Integer k) {
         Object[] words = new Object[14 + PATTERN_ARRAYS + 1];
         Access[] access = new Access[words.length];
         java.util.Arrays.fill(words, 0L);
@@ -116,7 +117,6 @@ public final class CudaLibrary {
     public static LibraryTaskDescriptor fillZero(FloatArray data, Integer rows, Integer columns) {
         Access[] access = {Access.WRITE_ONLY, Access.NONE, Access.NONE, Access.NONE, Access.NONE};
         long blocks = Math.ceilDiv((long) rows * columns, (long) THREADS);
-        return task(
-                "fill_zero", new Grid(blocks), access, data, (long) columns, FLOAT32, (long) rows, (long) columns);
+        return task("fill_zero", new Grid(blocks), access, data, (long) columns, FLOAT32, (long) rows, (long) columns);
     }
 }

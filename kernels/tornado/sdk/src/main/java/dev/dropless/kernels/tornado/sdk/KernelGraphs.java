@@ -58,8 +58,7 @@ final class KernelGraphs {
     }
 
     private TaskGraph resident(Object... transferred) {
-        return graph()
-                .consumeFromDevice(arrays.floats(), arrays.ints())
+        return graph().consumeFromDevice(arrays.floats(), arrays.ints())
                 .transferToDevice(EVERY_EXECUTION, arrays.words())
                 .transferToDevice(EVERY_EXECUTION, transferred);
     }
