@@ -28,17 +28,18 @@ final class CpuExpertWeights implements ExpertWeights {
     private boolean closed; // guarded by this
 
     CpuExpertWeights(ExpertShape shape, ElementType type, Arena arena, Storage.Allocator allocator) {
-        Storage.checked(type);
+        Format format = Format.of(type);
         this.arena = arena;
         this.shape = shape;
         this.type = type;
         int h = shape.hiddenSize();
         int f = shape.ffnHiddenSize();
-        this.up = new PackedWeights(type, shape.numExperts(), h, f, shape.gated() ? 2 : 1, allocator);
-        this.down = new PackedWeights(type, shape.numExperts(), f, h, 1, allocator);
+        this.up = new PackedWeights(format, shape.numExperts(), h, f, shape.gated() ? 2 : 1, allocator);
+        this.down = new PackedWeights(format, shape.numExperts(), f, h, 1, allocator);
         for (WeightPart part : List.of(WeightPart.GATE_BIAS, WeightPart.UP_BIAS, WeightPart.DOWN_BIAS)) {
             if (shape.has(part)) {
-                biases.put(part, allocator.allocate(type, Math.multiplyExact(shape.numExperts(), shape.columns(part))));
+                biases.put(
+                        part, allocator.allocate(format, Math.multiplyExact(shape.numExperts(), shape.columns(part))));
             }
         }
     }

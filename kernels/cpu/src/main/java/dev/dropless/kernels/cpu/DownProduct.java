@@ -20,7 +20,7 @@ final class DownProduct extends RowProduct {
 
     @Override
     void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
-        Rows.read(hidden, row, k, depth, target, offset);
+        Rows.read(kernels, hidden, row, k, depth, target, offset);
     }
 
     @Override

@@ -41,16 +41,6 @@ final class EmittedCode {
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG);
 
-    /** What {@link #copyEntry} takes: source and target, each with offset in elements and stride in bytes; on the stack the number of rows. */
-    static final FunctionDescriptor COPY_SIGNATURE = FunctionDescriptor.ofVoid(
-            ValueLayout.ADDRESS,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.ADDRESS,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG);
-
     private static final Gpr A = Gpr.RDI;
     private static final Gpr A_START = Gpr.RSI;
     private static final Gpr B = Gpr.RDX;
@@ -70,17 +60,19 @@ final class EmittedCode {
     private static final int BROADCASTS = 2;
 
     private final Width width;
+    private final Format format;
     private final Assembler assembler;
     private final MemorySegment[][] entries;
-    private final MemorySegment[] copyEntries;
 
     /**
      * Emits and loads the kernels of one instruction set. They stay for the life of the process.
      *
+     * @param format of b, which is widened in registers; a and c are floats
      * @throws UnsupportedOperationException if the system refuses executable memory
      */
-    EmittedCode(Width width) {
+    EmittedCode(Width width, Format format) {
         this.width = width;
+        this.format = format;
         this.assembler = new Assembler(width);
         int maxRows = maxRows();
         int[][] offsets = new int[2][maxRows + 1];
@@ -91,9 +83,7 @@ final class EmittedCode {
                 kernel(rows, lines);
             }
         }
-        int[] copyOffsets = {copy(TileKernels.BLOCK), copy(TileKernels.PANEL)};
         ExecutableCode code = ExecutableCode.load(assembler.toByteArray());
-        this.copyEntries = new MemorySegment[] {code.entry(copyOffsets[0]), code.entry(copyOffsets[1])};
         this.entries = new MemorySegment[2][maxRows + 1];
         for (int lines = 0; lines < 2; lines++) {
             for (int rows = 1; rows <= maxRows; rows++) {
@@ -117,37 +107,10 @@ final class EmittedCode {
         return entries[lines - 1][rows];
     }
 
-    /** Entry point that copies rows of BLOCK or PANEL elements. */
-    MemorySegment copyEntry(int columns) {
-        return copyEntries[columns / TileKernels.BLOCK - 1];
-    }
-
-    private int copy(int columns) {
-        assembler.align(LINE);
-        int entry = assembler.position();
-        assembler.loadAddress(Gpr.RDI, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
-        assembler.loadAddress(Gpr.RCX, Address.at(Gpr.RCX, Gpr.R8, Float.BYTES, 0));
-        assembler.load(Gpr.RAX, Address.at(Gpr.RSP, Long.BYTES));
-        int loop = assembler.position();
-        int vectors = columns * Float.BYTES / width.bytes();
-        for (int j = 0; j < vectors; j++) {
-            assembler.vector(VectorOp.LOAD, j, 0, Address.at(Gpr.RDI, j * width.bytes()));
-        }
-        for (int j = 0; j < vectors; j++) {
-            assembler.vector(VectorOp.STORE, j, 0, Address.at(Gpr.RCX, j * width.bytes()));
-        }
-        assembler.add(Gpr.RDI, Gpr.RDX);
-        assembler.add(Gpr.RCX, Gpr.R9);
-        assembler.decrement(Gpr.RAX);
-        assembler.jumpIfNotZero(loop);
-        assembler.returnFromVectorCode();
-        return entry;
-    }
-
     private void kernel(int rows, int lines) {
         assembler.push(GROUPS);
         assembler.loadAddress(A_START, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
-        assembler.loadAddress(B_START, Address.at(Gpr.RDX, Gpr.RCX, Float.BYTES, 0));
+        assembler.loadAddress(B_START, Address.at(Gpr.RDX, Gpr.RCX, format.bytes(), 0));
         assembler.load(AHEAD, stack(2));
         assembler.load(AHEAD_STEP, stack(3));
         assembler.loadAddress(AHEAD, Address.at(AHEAD, AHEAD_STEP, Float.BYTES, 0));
@@ -182,7 +145,8 @@ final class EmittedCode {
         moveTile(VectorOp.LOAD, rows, column);
         int loop = assembler.position();
         for (int j = 0; j < VECTORS; j++) {
-            assembler.vector(VectorOp.LOAD, firstB + j, 0, Address.at(B, column + j * width.bytes()));
+            int bytes = (column + j * width.bytes()) / Float.BYTES * format.bytes();
+            EmittedConversions.load(assembler, format, firstB + j, Address.at(B, bytes));
         }
         for (int line = 0; line < lines; line++) {
             assembler.prefetch(Address.at(AHEAD, line * LINE));
@@ -195,7 +159,7 @@ final class EmittedCode {
             }
         }
         assembler.add(A, Float.BYTES);
-        assembler.add(B, TileKernels.PANEL * Float.BYTES);
+        assembler.add(B, TileKernels.PANEL * format.bytes());
         assembler.add(AHEAD, AHEAD_STEP);
         assembler.decrement(K);
         assembler.jumpIfNotZero(loop);

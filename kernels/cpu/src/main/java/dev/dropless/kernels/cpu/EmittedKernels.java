@@ -9,6 +9,10 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,7 +35,7 @@ final class EmittedKernels implements TileKernels {
                 Linker.nativeLinker().downcallHandle(EmittedTranspose.SIGNATURE, Linker.Option.critical(true));
 
         static final MethodHandle COPY =
-                Linker.nativeLinker().downcallHandle(EmittedCode.COPY_SIGNATURE, Linker.Option.critical(true));
+                Linker.nativeLinker().downcallHandle(EmittedConversions.SIGNATURE, Linker.Option.critical(true));
 
         private Calls() {}
     }
@@ -58,20 +62,44 @@ final class EmittedKernels implements TileKernels {
 
     /** Emitted on first use, once: code is never unloaded. */
     private static final class Avx512 {
-        static final EmittedCode CODE = new EmittedCode(Width.ZMM);
+        static final EmittedCode CODE = new EmittedCode(Width.ZMM, Format.F32);
         static final EmittedTranspose TRANSPOSE = new EmittedTranspose();
+        static final EmittedConversions CONVERSIONS = new EmittedConversions(Width.ZMM);
 
         private Avx512() {}
     }
 
+    /** For panels that are read once: the code for each narrow format is emitted on first use. */
+    private static final class Avx512Narrow {
+        static final Map<Format, EmittedCode> CODE = narrow(Width.ZMM);
+
+        private Avx512Narrow() {}
+    }
+
+    private static final class Avx2Narrow {
+        static final Map<Format, EmittedCode> CODE = narrow(Width.YMM);
+
+        private Avx2Narrow() {}
+    }
+
+    private static Map<Format, EmittedCode> narrow(Width width) {
+        Map<Format, EmittedCode> all = new EnumMap<>(Format.class);
+        for (Format format : List.of(Format.BF16, Format.F16, Format.INT8)) {
+            all.put(format, new EmittedCode(width, format));
+        }
+        return all;
+    }
+
     private static final class Avx2 {
-        static final EmittedCode CODE = new EmittedCode(Width.YMM);
+        static final EmittedCode CODE = new EmittedCode(Width.YMM, Format.F32);
+        static final EmittedConversions CONVERSIONS = new EmittedConversions(Width.YMM);
 
         private Avx2() {}
     }
 
     private final Width width;
     private final EmittedCode code;
+    private final EmittedConversions conversions;
     private final TileKernels others;
 
     /**
@@ -83,6 +111,7 @@ final class EmittedKernels implements TileKernels {
     EmittedKernels(Width width, TileKernels others) {
         this.width = width;
         this.code = width == Width.ZMM ? Avx512.CODE : Avx2.CODE;
+        this.conversions = width == Width.ZMM ? Avx512.CONVERSIONS : Avx2.CONVERSIONS;
         this.others = others;
     }
 
@@ -101,7 +130,7 @@ final class EmittedKernels implements TileKernels {
         if (features == null) {
             return Host.REFUSAL;
         }
-        return features.avx2Fma() ? null : "the processor (%s) lacks AVX2 or FMA".formatted(features.brand());
+        return features.avx2Fma() ? null : "the processor (%s) lacks AVX2, FMA or F16C".formatted(features.brand());
     }
 
     /** The widest vectors of this processor; only after {@link #disqualifier} found nothing. */
@@ -122,13 +151,19 @@ final class EmittedKernels implements TileKernels {
     /** Runs of a huge page and more get huge pages, others a cache line's alignment. */
     @Override
     public Storage.Allocator weights(Arena arena) {
-        return (type, elements) -> {
-            long bytes = (long) elements * type.bytes();
+        return (format, elements) -> {
+            long bytes = (long) elements * format.bytes();
             MemorySegment segment = bytes < LargePages.PAGE
                     ? arena.allocate(bytes, Matrix.ALIGNMENT)
                     : LargePages.allocate(arena, bytes);
-            return Storage.of(type, segment);
+            return Storage.of(format, segment);
         };
+    }
+
+    /** As many as have their sums in registers together. */
+    @Override
+    public int narrowRows() {
+        return code.maxRows();
     }
 
     @Override
@@ -148,6 +183,7 @@ final class EmittedKernels implements TileKernels {
             return;
         }
         checkBounds(rows, depth, a.length, aOffset, b.elements(), bOffset, c.elements(), cOffset);
+        EmittedCode code = code(b.format());
         int maxRows = code.maxRows();
         int groups = Math.ceilDiv(rows, maxRows);
         int height = rows / groups;
@@ -155,18 +191,26 @@ final class EmittedKernels implements TileKernels {
         // All groups together fetch what is asked for, with no more than a row of a panel for every term.
         int step = Math.min(PANEL, Math.ceilDiv(nextLength, depth * groups));
         if (higher > 0) {
-            call(height + 1, higher, depth, a, aOffset, b, bOffset, c, cOffset, next, nextOffset, step);
+            call(code, height + 1, higher, depth, a, aOffset, b, bOffset, c, cOffset, next, nextOffset, step);
         }
         if (groups > higher) {
             int first = higher * (height + 1);
             int from = aOffset + first * ROW_STRIDE;
             int to = cOffset + first * PANEL;
             int ahead = nextOffset + higher * depth * step;
-            call(height, groups - higher, depth, a, from, b, bOffset, c, to, next, ahead, step);
+            call(code, height, groups - higher, depth, a, from, b, bOffset, c, to, next, ahead, step);
         }
     }
 
-    private void call(
+    private EmittedCode code(Format format) {
+        if (format == Format.F32) {
+            return code;
+        }
+        return Objects.requireNonNull((width == Width.ZMM ? Avx512Narrow.CODE : Avx2Narrow.CODE).get(format));
+    }
+
+    private static void call(
+            EmittedCode code,
             int rows,
             int groups,
             int depth,
@@ -270,35 +314,70 @@ final class EmittedKernels implements TileKernels {
             MemorySegment target,
             long targetOffset,
             long targetStride) {
+        convertRows(
+                rows,
+                columns,
+                Format.F32,
+                source,
+                sourceOffset,
+                sourceStride,
+                Format.F32,
+                target,
+                targetOffset,
+                targetStride);
+    }
+
+    @Override
+    public boolean converts(Format from, Format to) {
+        return conversions.has(from, to);
+    }
+
+    @Override
+    public void convertRows(
+            int rows,
+            int columns,
+            Format from,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            Format to,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
         if (rows == 0) {
             return;
         }
-        checkRows(rows, columns, source, sourceOffset, sourceStride);
-        checkRows(rows, columns, target, targetOffset, targetStride);
-        if (target.isReadOnly()) {
-            throw new IllegalArgumentException(
-                    "target: expected memory that can be written, found a read-only segment");
-        }
+        checkRows(rows, columns, source, from, sourceOffset, sourceStride);
+        checkRows(rows, columns, target, to, targetOffset, targetStride);
+        checkWritable(target);
         try {
             Calls.COPY.invokeExact(
-                    code.copyEntry(columns),
+                    conversions.entry(from, to, columns),
                     source,
                     sourceOffset,
-                    sourceStride * Float.BYTES,
+                    sourceStride * from.bytes(),
                     target,
                     targetOffset,
-                    targetStride * Float.BYTES,
+                    targetStride * to.bytes(),
                     (long) rows);
         } catch (Throwable e) { // what invokeExact declares
             throw ForeignCall.unchecked(e);
         }
     }
 
-    private static void checkRows(int rows, int columns, MemorySegment segment, long offset, long stride) {
+    private static void checkRows(
+            int rows, int columns, MemorySegment segment, Format format, long offset, long stride) {
         long last = offset + (rows - 1L) * stride + columns;
-        if (rows < 0 || (offset | stride) < 0 || last > segment.byteSize() / Float.BYTES) {
+        if (rows < 0 || (offset | stride) < 0 || last > segment.byteSize() / format.bytes()) {
             throw new IndexOutOfBoundsException("%d rows of %d at %d, stride %d of %d bytes"
                     .formatted(rows, columns, offset, stride, segment.byteSize()));
+        }
+    }
+
+    private static void checkWritable(MemorySegment target) {
+        if (target.isReadOnly()) {
+            throw new IllegalArgumentException(
+                    "target: expected memory that can be written, found a read-only segment");
         }
     }
 

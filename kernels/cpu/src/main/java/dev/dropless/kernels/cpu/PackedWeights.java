@@ -1,8 +1,8 @@
 package dev.dropless.kernels.cpu;
 
-import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.Transpose;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -33,7 +33,7 @@ final class PackedWeights {
      * @param outputs columns of each part
      * @param parts 1 or 2
      */
-    PackedWeights(ElementType type, int numExperts, int inputs, int outputs, int parts, Storage.Allocator allocator) {
+    PackedWeights(Format format, int numExperts, int inputs, int outputs, int parts, Storage.Allocator allocator) {
         this.inputs = inputs;
         this.outputs = outputs;
         this.parts = parts;
@@ -45,7 +45,7 @@ final class PackedWeights {
                             .formatted(inputs, (long) outputs * parts));
         }
         experts = new Storage[numExperts];
-        Arrays.setAll(experts, e -> allocator.allocate(type, (int) elements));
+        Arrays.setAll(experts, e -> allocator.allocate(format, (int) elements));
     }
 
     int inputs() {
@@ -119,17 +119,27 @@ final class PackedWeights {
     }
 
     /** As {@link Product#preparePanels}, for rows k.. of the weights. */
-    int panels(int expert, int panel, int count, int k, int depth, Scratch scratch) {
+    int panels(TileKernels kernels, int expert, int panel, int count, int k, int depth, Scratch scratch) {
         Storage storage = experts[expert];
-        if (storage.isFloats()) {
-            scratch.panels = storage;
-            scratch.panelOffset = index(panel, k);
-            scratch.panelStride = inputs * PANEL;
+        int first = index(panel, k);
+        if (storage.isFloats() || scratch.height <= kernels.narrowRows()) {
+            scratch.readPanels(storage, first, inputs * PANEL, depth * PANEL);
             return count;
         }
-        float[] target = scratch.packPanels(1, depth);
-        storage.read(index(panel, k), depth * PANEL, target, 0);
+        widen(kernels, storage, first, depth, scratch.packPanels(1, depth), 0);
+        scratch.fetch(storage, first + inputs * PANEL, inputs * PANEL, depth * PANEL);
         return 1;
+    }
+
+    /** Rows of a panel as floats. */
+    private static void widen(TileKernels kernels, Storage storage, int index, int rows, float[] target, int offset) {
+        if (kernels.converts(storage.format(), Format.F32)) {
+            MemorySegment floats = MemorySegment.ofArray(target);
+            kernels.convertRows(
+                    rows, PANEL, storage.format(), storage.segment(), index, PANEL, Format.F32, floats, offset, PANEL);
+        } else {
+            storage.read(index, rows * PANEL, target, offset);
+        }
     }
 
     /**
@@ -151,12 +161,23 @@ final class PackedWeights {
             }
             return 1;
         }
-        if (height < PANEL) {
-            Arrays.fill(target, 0, depth * PANEL, 0f);
-        }
         float[] block = scratch.buffer(0, PANEL * PANEL);
+        if (height == PANEL) {
+            for (int c = 0; c < depth; c += PANEL) {
+                widen(kernels, storage, index((k + c) / PANEL, first), PANEL, block, 0);
+                for (int i = 0; i < PANEL; i += TileKernels.BLOCK) {
+                    int from = i * PANEL;
+                    int to = c * PANEL + i;
+                    int step = TileKernels.BLOCK * PANEL;
+                    kernels.transpose(
+                            2, scratch.bufferStorage(0), from, PANEL, TileKernels.BLOCK, target, to, PANEL, step);
+                }
+            }
+            return 1;
+        }
+        Arrays.fill(target, 0, depth * PANEL, 0f);
         for (int c = 0; c < depth; c += PANEL) {
-            storage.read(index((k + c) / PANEL, first), height * PANEL, block, 0);
+            widen(kernels, storage, index((k + c) / PANEL, first), height, block, 0);
             for (int i = 0; i < height; i++) {
                 for (int j = 0; j < PANEL; j++) {
                     target[(c + j) * PANEL + i] = block[i * PANEL + j];
@@ -189,18 +210,26 @@ final class PackedWeights {
      * @param n number of packed columns, a multiple of PANEL; those that are padding become zero
      * @param buffer scratch of n elements
      */
-    void readColumns(Matrix matrix, long row, int column, int n, float[] target, int offset, float[] buffer) {
+    void readColumns(
+            TileKernels kernels,
+            Matrix matrix,
+            long row,
+            int column,
+            int n,
+            float[] target,
+            int offset,
+            float[] buffer) {
         int lane = lane();
         int first = column / parts;
         int width = n / parts;
         int present = Math.min(width, outputs - first);
         if (parts == 1) {
-            Rows.read(matrix, row, first, present, target, offset);
+            Rows.read(kernels, matrix, row, first, present, target, offset);
             Arrays.fill(target, offset + present, offset + width, 0f);
             return;
         }
         for (int part = 0; part < parts; part++) {
-            Rows.read(matrix, row, (long) part * outputs + first, present, buffer, 0);
+            Rows.read(kernels, matrix, row, (long) part * outputs + first, present, buffer, 0);
             Arrays.fill(buffer, present, width, 0f);
             for (int c = 0; c < width; c += lane) {
                 System.arraycopy(buffer, c, target, offset + c * parts + part * lane, lane);

@@ -59,6 +59,7 @@ final class ProductRunner {
         boolean oneSlab = depth <= TileKernels.DEPTH;
         float[] results = scratch.results(oneSlab ? tileSize : panels * tileSize);
         scratch.rows = Scratch.grown(scratch.rows, rows * TileKernels.ROW_STRIDE);
+        scratch.height = rows;
         for (int k = 0; k == 0 || k < depth; k += TileKernels.DEPTH) {
             int slab = Math.min(TileKernels.DEPTH, depth - k);
             if (slab > 0) {
@@ -81,6 +82,7 @@ final class ProductRunner {
                         multiplyInPlace(product, group, row, rows, panel + p, slab, place, scratch);
                     }
                     scratch.panelOffset += scratch.panelStride;
+                    scratch.aheadOffset += scratch.aheadStride;
                     ready--;
                 }
                 if (k + slab == depth && place == null) {
@@ -92,11 +94,18 @@ final class ProductRunner {
 
     /** Panels come from memory: while one is multiplied, the next is fetched. */
     private void multiply(int rows, int slab, Scratch scratch, int tile) {
-        Storage panels = scratch.panels;
-        int offset = scratch.panelOffset;
-        int next = offset + scratch.panelStride;
-        int length = slab * TileKernels.PANEL;
-        kernels.multiply(rows, slab, scratch.rows, 0, panels, offset, scratch.results, tile, panels, next, length);
+        kernels.multiply(
+                rows,
+                slab,
+                scratch.rows,
+                0,
+                scratch.panels,
+                scratch.panelOffset,
+                scratch.results,
+                tile,
+                scratch.ahead,
+                scratch.aheadOffset,
+                scratch.aheadLength);
     }
 
     /** Results come from memory: while one tile is computed, the next is fetched. */

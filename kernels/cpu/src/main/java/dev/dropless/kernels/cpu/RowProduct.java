@@ -45,7 +45,7 @@ abstract class RowProduct extends Product {
     final int preparePanels(int expert, int panel, int count, int k, int depth, Scratch scratch) {
         return transposed
                 ? weights.transposedPanels(kernels, expert, panel, k, depth, scratch)
-                : weights.panels(expert, panel, count, k, depth, scratch);
+                : weights.panels(kernels, expert, panel, count, k, depth, scratch);
     }
 
     @Override
@@ -81,10 +81,26 @@ abstract class RowProduct extends Product {
 
     /** Reads a tile of a matrix; columns from count to stride become zero. */
     final void readTile(Matrix matrix, int row, int rows, int column, int count, Storage tile, int stride) {
-        if (isWhole(matrix, count) && count == stride) {
+        if (isWhole(count) && count == stride) {
             long from = matrix.index(row, column);
-            kernels.copyRows(rows, count, matrix.segment(), from, matrix.rowStride(), tile.segment(), 0, stride);
-            return;
+            if (matrix.type() == ElementType.F32) {
+                kernels.copyRows(rows, count, matrix.segment(), from, matrix.rowStride(), tile.segment(), 0, stride);
+                return;
+            }
+            if (matrix.type() != ElementType.F64 && kernels.converts(Format.of(matrix.type()), Format.F32)) {
+                kernels.convertRows(
+                        rows,
+                        count,
+                        Format.of(matrix.type()),
+                        matrix.segment(),
+                        from,
+                        matrix.rowStride(),
+                        Format.F32,
+                        tile.segment(),
+                        0,
+                        stride);
+                return;
+            }
         }
         for (int i = 0; i < rows; i++) {
             Rows.read(matrix, row + i, column, count, tile.array(), i * stride);
@@ -95,18 +111,33 @@ abstract class RowProduct extends Product {
     /** Writes {@code count} columns of a tile. */
     final void writeTile(
             Storage tile, int offset, int stride, int count, Matrix matrix, int row, int rows, int column) {
-        if (isWhole(matrix, count)) {
+        if (isWhole(count)) {
             long to = matrix.index(row, column);
-            kernels.copyRows(rows, count, tile.segment(), offset, stride, matrix.segment(), to, matrix.rowStride());
-            return;
+            if (matrix.type() == ElementType.F32) {
+                kernels.copyRows(rows, count, tile.segment(), offset, stride, matrix.segment(), to, matrix.rowStride());
+                return;
+            }
+            if (matrix.type() != ElementType.F64 && kernels.converts(Format.F32, Format.of(matrix.type()))) {
+                kernels.convertRows(
+                        rows,
+                        count,
+                        Format.F32,
+                        tile.segment(),
+                        offset,
+                        stride,
+                        Format.of(matrix.type()),
+                        matrix.segment(),
+                        to,
+                        matrix.rowStride());
+                return;
+            }
         }
         for (int i = 0; i < rows; i++) {
             Rows.write(tile.array(), offset + i * stride, count, matrix, row + i, column);
         }
     }
 
-    /** Whether a tile's rows are copied as they are, and whole. */
-    private static boolean isWhole(Matrix matrix, int count) {
-        return matrix.type() == ElementType.F32 && (count == TileKernels.BLOCK || count == TileKernels.PANEL);
+    private static boolean isWhole(int count) {
+        return count == TileKernels.BLOCK || count == TileKernels.PANEL;
     }
 }

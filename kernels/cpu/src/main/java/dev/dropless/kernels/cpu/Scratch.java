@@ -20,6 +20,15 @@ final class Scratch {
     int panelOffset;
     /** Elements from one to the next. */
     int panelStride;
+    /** What to fetch while a panel is multiplied: where the panels come from, which is {@link #panels} unless they were packed. */
+    Storage ahead = NONE;
+    /** Where the one after the first of them begins there, counted in floats, as are its length and the distance to the next. */
+    int aheadOffset;
+
+    int aheadStride;
+    int aheadLength;
+    /** Rows that will be multiplied with them. */
+    int height;
 
     /** Partial sums of dot products. */
     final float[] lanes = new float[TileKernels.DOT_LANES];
@@ -48,7 +57,25 @@ final class Scratch {
         panels = packed;
         panelOffset = 0;
         panelStride = depth * TileKernels.PANEL;
+        fetch(packed, panelStride, panelStride, panelStride);
         return array;
+    }
+
+    /** Makes the weights themselves the place of the panels, one after the other {@code stride} elements apart. */
+    void readPanels(Storage weights, int offset, int stride, int length) {
+        panels = weights;
+        panelOffset = offset;
+        panelStride = stride;
+        fetch(weights, offset + stride, stride, length);
+    }
+
+    /** Says what comes from memory next, in elements of its storage. */
+    void fetch(Storage storage, int offset, int stride, int length) {
+        int perFloat = Float.BYTES / storage.format().bytes();
+        ahead = storage;
+        aheadOffset = offset / perFloat;
+        aheadStride = stride / perFloat;
+        aheadLength = length / perFloat;
     }
 
     /**
@@ -81,6 +108,7 @@ final class Scratch {
 
         synchronized void give(Scratch scratch) {
             scratch.panels = NONE; // do not keep weights alive
+            scratch.ahead = NONE;
             free.push(scratch);
         }
     }

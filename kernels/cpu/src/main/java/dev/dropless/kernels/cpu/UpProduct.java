@@ -37,7 +37,7 @@ final class UpProduct extends RowProduct {
 
     @Override
     void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
-        Rows.read(x, topology.tokenOfRow(row), k, depth, target, offset);
+        Rows.read(kernels, x, topology.tokenOfRow(row), k, depth, target, offset);
         if (!inputWeights.absent()) {
             kernels.scale(depth, inputWeights.ofRow(row), target, offset);
         }

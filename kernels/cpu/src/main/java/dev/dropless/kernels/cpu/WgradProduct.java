@@ -63,7 +63,7 @@ final class WgradProduct extends Product {
             int count = Math.min(BATCH, depth - from);
             for (int r = 0; r < count; r++) {
                 int source = first + from + r;
-                Rows.read(inputs.matrix, inputs.matrixRow(source), row, rows, batch, r * rows);
+                Rows.read(kernels, inputs.matrix, inputs.matrixRow(source), row, rows, batch, r * rows);
                 if (!inputs.weights.absent()) {
                     kernels.scale(rows, inputs.weights.ofRow(source), batch, r * rows);
                 }
@@ -95,7 +95,14 @@ final class WgradProduct extends Product {
         int first = topology.offset(expert) + k;
         for (int r = 0; r < depth; r++) {
             gradients.readColumns(
-                    outputs.matrix, outputs.matrixRow(first + r), panel * TileKernels.PANEL, columns, line, 0, buffer);
+                    kernels,
+                    outputs.matrix,
+                    outputs.matrixRow(first + r),
+                    panel * TileKernels.PANEL,
+                    columns,
+                    line,
+                    0,
+                    buffer);
             if (!outputs.weights.absent()) {
                 kernels.scale(columns, outputs.weights.ofRow(first + r), line, 0);
             }
