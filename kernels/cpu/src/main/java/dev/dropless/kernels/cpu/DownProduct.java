@@ -25,6 +25,7 @@ final class DownProduct extends RowProduct {
 
     @Override
     void end(int expert, int row, int rows, int panel, float[] tile, int offset, Scratch scratch) {
+        weights.scale(expert, panel, rows, tile, offset);
         int h = panel * TileKernels.PANEL;
         int hiddenSize = experts.shape().hiddenSize();
         int count = Math.min(TileKernels.PANEL, hiddenSize - h);

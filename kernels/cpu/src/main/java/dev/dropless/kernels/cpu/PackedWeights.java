@@ -26,6 +26,8 @@ final class PackedWeights {
     private final int parts;
     private final int panels;
     private final Storage[] experts;
+    /** Where the elements are whole numbers: what they count in. */
+    private final @Nullable ColumnScales scales;
 
     /**
      * Allocates zero weights.
@@ -46,6 +48,7 @@ final class PackedWeights {
         }
         experts = new Storage[numExperts];
         Arrays.setAll(experts, e -> allocator.allocate(format, (int) elements));
+        scales = format == Format.INT8 ? new ColumnScales(numExperts, panels, outputs, lane()) : null;
     }
 
     int inputs() {
@@ -65,6 +68,15 @@ final class PackedWeights {
         return List.of(experts);
     }
 
+    void zero() {
+        for (Storage storage : experts) {
+            storage.zero();
+        }
+        if (scales != null) {
+            scales.zero();
+        }
+    }
+
     /** Element (input, 32 panel) of an expert's storage. */
     int index(int panel, int input) {
         return (panel * inputs + input) * PANEL;
@@ -72,6 +84,14 @@ final class PackedWeights {
 
     /** Imports one part of one expert. */
     void load(int expert, int part, Matrix source, Transpose transpose) {
+        if (scales != null) {
+            write(expert, part, scales.quantize(expert, part, source, transpose), Transpose.N);
+        } else {
+            write(expert, part, source, transpose);
+        }
+    }
+
+    private void write(int expert, int part, Matrix source, Transpose transpose) {
         Storage storage = experts[expert];
         int lane = lane();
         float[] row = new float[outputs];
@@ -96,6 +116,23 @@ final class PackedWeights {
 
     /** Exports one part of one expert. */
     void store(int expert, int part, Matrix target, Transpose transpose) {
+        if (scales != null) {
+            Matrix numbers = Matrix.of(new float[inputs * outputs], inputs, outputs);
+            read(expert, part, numbers, Transpose.N);
+            scales.dequantize(expert, part, numbers, target, transpose);
+        } else {
+            read(expert, part, target, transpose);
+        }
+    }
+
+    /** Multiplies a finished tile by what its columns count in, where the weights are whole numbers. */
+    void scale(int expert, int panel, int rows, float[] tile, int offset) {
+        if (scales != null) {
+            scales.apply(expert, panel, rows, tile, offset);
+        }
+    }
+
+    private void read(int expert, int part, Matrix target, Transpose transpose) {
         Storage storage = experts[expert];
         int lane = lane();
         float[] row = new float[outputs];

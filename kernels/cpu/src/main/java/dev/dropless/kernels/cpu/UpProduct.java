@@ -45,6 +45,7 @@ final class UpProduct extends RowProduct {
 
     @Override
     void end(int expert, int row, int rows, int panel, float[] tile, int offset, Scratch scratch) {
+        weights.scale(expert, panel, rows, tile, offset);
         ExpertShape shape = experts.shape();
         int lane = weights.lane();
         int f = panel * lane;
