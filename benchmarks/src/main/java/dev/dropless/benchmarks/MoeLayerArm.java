@@ -58,8 +58,7 @@ final class MoeLayerArm implements Arm {
                 .gated(shape.gated())
                 .activation(shape.activation())
                 .build();
-        boolean narrow = task.type() == ElementType.BF16;
-        parameters = MoeLayer.create(kernels, config, narrow ? Precision.BF16 : Precision.F32);
+        parameters = MoeLayer.create(kernels, config, precision(task));
         load();
         layer = capacity == null ? parameters : PaddedExecution.layerLike(kernels, parameters, capacity);
         x = task.newInput(arena);
@@ -68,6 +67,10 @@ final class MoeLayerArm implements Arm {
         dY = task.backward() ? task.newOutputGradient(arena) : y.sliceRows(0, 0);
         dX = Matrix.allocate(arena, ElementType.F32, gradientRows, shape.hiddenSize());
         gradients = task.backward() ? layer.newGradients(TRAINED, ElementType.F32) : null;
+    }
+
+    private static Precision precision(LayerTask task) {
+        return task.int8() ? Precision.INT8 : task.type() == ElementType.BF16 ? Precision.BF16 : Precision.F32;
     }
 
     private void load() {

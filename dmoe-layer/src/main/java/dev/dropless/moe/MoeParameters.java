@@ -22,8 +22,7 @@ public final class MoeParameters extends LayerTensors {
      * @param kernels whose memory and layout to use
      * @param config what to allocate
      * @param precision in which types
-     * @throws IllegalArgumentException if the back end cannot store a type
-     * @throws UnsupportedOperationException if it has no layout for {@link Precision#int8Experts}
+     * @throws IllegalArgumentException if the back end cannot store a type, or has no layout for {@link Precision#int8Experts}
      */
     public MoeParameters(Kernels kernels, MoeConfig config, Precision precision) {
         super(kernels, config, Trainable.all(), precision.experts(), precision.router(), precision.int8Experts());

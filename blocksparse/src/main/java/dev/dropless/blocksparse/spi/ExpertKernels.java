@@ -48,12 +48,11 @@ public interface ExpertKernels {
      *
      * @param shape sizes
      * @return the weights; the caller closes them
-     * @throws UnsupportedOperationException if this back end has no layout for them
+     * @throws IllegalArgumentException if this back end has no layout for them
      */
     default ExpertWeights allocateInt8(ExpertShape shape) {
-        throw new UnsupportedOperationException(
-                "int8 weights: expected a back end that has them (cpu, reference), found "
-                        + getClass().getSimpleName());
+        throw new IllegalArgumentException("int8 weights: expected a back end that has them (cpu, reference), found "
+                + getClass().getSimpleName());
     }
 
     /**

@@ -47,7 +47,7 @@ abstract class Int8WeightsContract extends ContractSupport {
     void areRefusedWhereThereAreNone() {
         Assumptions.assumeFalse(backend().int8());
         ExpertShape shape = new ExpertShape(1, 2, 3, true, false, false);
-        assertThrows(UnsupportedOperationException.class, () -> experts().allocateInt8(shape));
+        assertRejected("int8 weights", () -> experts().allocateInt8(shape));
     }
 
     @Test
