@@ -31,7 +31,7 @@ abstract class BlockProduct extends Product {
 
     @Override
     final int preparePanels(int group, int panel, int count, int k, int depth, Scratch scratch) {
-        int ready = Math.min(count, PANEL_GROUP);
+        int ready = Math.min(count, panelGroup(depth));
         int first = panel * TileKernels.PANEL;
         int width = Math.min(ready * TileKernels.PANEL, columns(group) - first);
         float[] packed = scratch.packPanels(ready, depth);

@@ -131,13 +131,14 @@ final class CpuExpertKernels implements ExpertKernels {
         CpuExpertWeights own = CpuExpertWeights.own("gradients", gradients);
         ExpertOperands.trainable("gradients", gradients);
         ExpertOperands.downWgrad(SPACE, topology, hidden, dY, combineWeights, own.shape());
-        WgradProduct.Side inputs = new WgradProduct.Side(topology, hidden, false, new SlotWeights(topology, null));
-        WgradProduct.Side outputs =
-                new WgradProduct.Side(topology, dY, true, new SlotWeights(topology, combineWeights));
+        SlotWeights w = new SlotWeights(topology, combineWeights);
+        SlotWeights ones = new SlotWeights(topology, null);
+        WgradProduct.Side inputs = new WgradProduct.Side(topology, hidden, false, w);
+        WgradProduct.Side outputs = new WgradProduct.Side(topology, dY, true, ones);
         runner.run(new WgradProduct(kernels, topology, inputs, outputs, own.down()));
         sums.biasGradients(
                 topology,
-                outputs,
+                new WgradProduct.Side(topology, dY, true, w),
                 0,
                 own.bias(WeightPart.DOWN_BIAS),
                 own.shape().hiddenSize());

@@ -9,24 +9,35 @@ import dev.dropless.kernels.cpu.x86.VectorOp;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 
 /**
- * Writes the micro-kernels as x86-64 machine code, one for every number of rows: all accumulators stay in registers, and while a panel is multiplied the
- * next one is fetched into the second-level cache. The code for m rows does
+ * Writes the micro-kernels as x86-64 machine code, one for every number of rows: all accumulators stay in registers, and what will be needed next is
+ * fetched from memory meanwhile. The code for m rows does
  * <pre>
- *   for every group of m rows, for every two vectors of columns:
- *     c(i,j) = two vectors of row i of c, for i = 0..m-1
+ *   for every group of m rows, for every one or two vectors of columns:
+ *     c(i,j) = the vectors of row i of c, for i = 0..m-1
  *     for k = 0..depth-1:
- *       b(j) = two vectors of row k of b;  prefetch
- *       for i = 0..m-1:  x = broadcast(a[i * ROW_STRIDE + k]);  c(i,j) = fma(x, b(j), c(i,j))
+ *       b(j) = the vectors of row k of b;  prefetch
+ *       for i = 0..m-1:  x = broadcast(a(i,k));  c(i,j) = fma(x, b(j), c(i,j))
  *     store c
  * </pre>
  */
 final class EmittedCode {
 
+    /** Where element (i, k) of the left operand lies. */
+    enum Left {
+        /** At {@code i * ROW_STRIDE + k}: a packed block of rows. The next panel is fetched into the second-level cache. */
+        ROWS,
+        /** At {@code k * BLOCK + i}, and those of the next group after all terms: interleaved rows. The next rows of c are fetched into the first-level cache, to be written. */
+        COLUMNS,
+        /** At {@code k / PANEL * stride + i * PANEL + k % PANEL}: packed weights. The next rows of them are fetched into the second-level cache. */
+        PANELS
+    }
+
     /**
      * What every entry point takes (System V): a, b and c with offsets in elements; on the stack the number of terms, the number of groups of rows, what to fetch
-     * ahead with its offset in elements, and how many bytes further with every term.
+     * ahead with its offset in elements, how many bytes further with every term, and for {@link Left#PANELS} the stride of a in bytes.
      */
     static final FunctionDescriptor SIGNATURE = FunctionDescriptor.ofVoid(
             ValueLayout.ADDRESS,
@@ -38,6 +49,7 @@ final class EmittedCode {
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG,
             ValueLayout.ADDRESS,
+            ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG);
 
@@ -51,23 +63,37 @@ final class EmittedCode {
     private static final Gpr AHEAD = Gpr.R11;
     private static final Gpr AHEAD_STEP = Gpr.RAX;
     private static final Gpr GROUPS = Gpr.RBX;
-    /** Of the first argument on the stack: above the return address and the saved register. */
-    private static final int STACK = 2 * Long.BYTES;
+    private static final Gpr A_STRIDE = Gpr.RBP;
+    /** Terms left in a panel of the left operand. */
+    private static final Gpr INNER = Gpr.R12;
+    /** From the end of a piece that is fetched ahead to the next one. */
+    private static final Gpr AHEAD_JUMP = Gpr.R13;
+
+    private static final List<Gpr> SAVED = List.of(GROUPS, A_STRIDE, INNER, AHEAD_JUMP);
+    /** Of the first argument on the stack: above the return address and the saved registers. */
+    private static final int STACK = (1 + 4) * Long.BYTES;
 
     private static final int LINE = 64;
+    private static final int ROW = TileKernels.PANEL * Float.BYTES;
+    /** Vectors of columns computed at once. */
     private static final int VECTORS = 2;
     /** Two take turns, so that a broadcast need not wait for the products with the one before. */
     private static final int BROADCASTS = 2;
+    /** How far ahead rows of c are fetched, in bytes: further than memory is away in time, few against a first-level cache. */
+    private static final int C_AHEAD = 8192;
 
     private final Width width;
     private final Format format;
     private final Assembler assembler;
-    private final MemorySegment[][] entries;
+    /** By left operand, lines fetched ahead with every term, rows. */
+    private final MemorySegment[][][] entries;
+    /** For half a panel of columns, where the left operand is {@link Left#PANELS}. */
+    private final MemorySegment[] halfEntries;
 
     /**
      * Emits and loads the kernels of one instruction set. They stay for the life of the process.
      *
-     * @param format of b, which is widened in registers; a and c are floats
+     * @param format of b, which is widened in registers; a and c are floats, and a is packed rows where b is not floats
      * @throws UnsupportedOperationException if the system refuses executable memory
      */
     EmittedCode(Width width, Format format) {
@@ -75,20 +101,27 @@ final class EmittedCode {
         this.format = format;
         this.assembler = new Assembler(width);
         int maxRows = maxRows();
-        int[][] offsets = new int[2][maxRows + 1];
-        for (int lines = 1; lines <= 2; lines++) {
-            for (int rows = 1; rows <= maxRows; rows++) {
-                assembler.align(LINE);
-                offsets[lines - 1][rows] = assembler.position();
-                kernel(rows, lines);
+        List<Left> lefts = format == Format.F32 ? List.of(Left.values()) : List.of(Left.ROWS);
+        int[][][] offsets = new int[Left.values().length][2][maxRows + 1];
+        int[] halfOffsets = new int[maxRows + 1];
+        for (int rows = 1; rows <= maxRows; rows++) {
+            for (Left left : lefts) {
+                for (int lines = 1; lines <= 2; lines++) {
+                    offsets[left.ordinal()][lines - 1][rows] = kernel(left, rows, lines, TileKernels.PANEL);
+                }
             }
+            halfOffsets[rows] = format == Format.F32 ? kernel(Left.PANELS, rows, 1, TileKernels.PANEL / 2) : 0;
         }
         ExecutableCode code = ExecutableCode.load(assembler.toByteArray());
-        this.entries = new MemorySegment[2][maxRows + 1];
-        for (int lines = 0; lines < 2; lines++) {
-            for (int rows = 1; rows <= maxRows; rows++) {
-                entries[lines][rows] = code.entry(offsets[lines][rows]);
+        this.halfEntries = new MemorySegment[maxRows + 1];
+        this.entries = new MemorySegment[Left.values().length][2][maxRows + 1];
+        for (int rows = 1; rows <= maxRows; rows++) {
+            for (int left = 0; left < entries.length; left++) {
+                for (int lines = 0; lines < 2; lines++) {
+                    entries[left][lines][rows] = code.entry(offsets[left][lines][rows]);
+                }
             }
+            halfEntries[rows] = code.entry(halfOffsets[rows]);
         }
     }
 
@@ -98,17 +131,24 @@ final class EmittedCode {
     }
 
     /**
-     * Entry point of a kernel.
+     * Entry point of a kernel for all columns of a panel.
      *
      * @param rows 1..maxRows
      * @param lines cache lines fetched ahead with every term, 1 or 2
      */
-    MemorySegment entry(int rows, int lines) {
-        return entries[lines - 1][rows];
+    MemorySegment entry(Left left, int rows, int lines) {
+        return entries[left.ordinal()][lines - 1][rows];
     }
 
-    private void kernel(int rows, int lines) {
-        assembler.push(GROUPS);
+    /** Entry point of a kernel for the first half of the columns, with {@link Left#PANELS}. */
+    MemorySegment halfEntry(int rows) {
+        return halfEntries[rows];
+    }
+
+    private int kernel(Left left, int rows, int lines, int columns) {
+        assembler.align(LINE);
+        int entry = assembler.position();
+        SAVED.forEach(assembler::push);
         assembler.loadAddress(A_START, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
         assembler.loadAddress(B_START, Address.at(Gpr.RDX, Gpr.RCX, format.bytes(), 0));
         assembler.load(AHEAD, stack(2));
@@ -118,59 +158,123 @@ final class EmittedCode {
         assembler.load(DEPTH, stack(0));
         assembler.load(GROUPS, stack(1));
         assembler.load(AHEAD_STEP, stack(4));
-        int group = assembler.position();
-        int span = VECTORS * width.bytes();
-        for (int column = 0; column < TileKernels.PANEL * Float.BYTES; column += span) {
-            columns(rows, column, column == 0 ? lines : 0);
+        if (left == Left.PANELS) {
+            assembler.load(A_STRIDE, stack(5));
+            panelStrides();
         }
-        assembler.add(A_START, rows * TileKernels.ROW_STRIDE * Float.BYTES);
-        assembler.add(C, rows * TileKernels.PANEL * Float.BYTES);
+        int group = assembler.position();
+        int vectors = Math.min(VECTORS, columns * Float.BYTES / width.bytes());
+        int span = vectors * width.bytes();
+        if (left == Left.COLUMNS) {
+            assembler.loadAddress(AHEAD, Address.at(C, C_AHEAD));
+        }
+        for (int column = 0; column < columns * Float.BYTES; column += span) {
+            columns(left, rows, vectors, column, column == 0 ? lines : 0);
+        }
+        if (left == Left.COLUMNS) {
+            assembler.move(A_START, A);
+        } else {
+            assembler.add(A_START, rows * rowBytes(left));
+        }
+        assembler.add(C, rows * ROW);
         assembler.decrement(GROUPS);
         assembler.jumpIfNotZero(group);
-        assembler.pop(GROUPS);
+        SAVED.reversed().forEach(assembler::pop);
         assembler.returnFromVectorCode();
+        return entry;
+    }
+
+    /** What is added at the end of a panel: to a, and to the address that is fetched ahead, which has gone 32 steps by then. */
+    private void panelStrides() {
+        assembler.move(INNER, AHEAD_STEP);
+        for (int steps = 1; steps < TileKernels.PANEL; steps *= 2) {
+            assembler.add(INNER, INNER);
+        }
+        assembler.move(AHEAD_JUMP, A_STRIDE);
+        assembler.subtract(AHEAD_JUMP, INNER);
+        assembler.add(A_STRIDE, -ROW);
+    }
+
+    private static int rowBytes(Left left) {
+        return switch (left) {
+            case ROWS -> TileKernels.ROW_STRIDE * Float.BYTES;
+            case COLUMNS -> Float.BYTES;
+            case PANELS -> ROW;
+        };
     }
 
     private static Address stack(int argument) {
         return Address.at(Gpr.RSP, STACK + argument * Long.BYTES);
     }
 
-    /** Two vectors of columns, {@code column} bytes from the start of a row of the panel. */
-    private void columns(int rows, int column, int lines) {
-        int firstB = width.registers() - VECTORS;
-        int firstBroadcast = firstB - BROADCASTS;
+    /** Some vectors of columns, {@code column} bytes from the start of a row of the panel. */
+    private void columns(Left left, int rows, int vectors, int column, int lines) {
         assembler.move(A, A_START);
         assembler.move(B, B_START);
         assembler.move(K, DEPTH);
-        moveTile(VectorOp.LOAD, rows, column);
+        moveTile(VectorOp.LOAD, rows, vectors, column);
+        int outer = assembler.position();
+        if (left == Left.PANELS) {
+            assembler.move(INNER, TileKernels.PANEL);
+        }
         int loop = assembler.position();
-        for (int j = 0; j < VECTORS; j++) {
+        term(left, rows, vectors, column, lines);
+        switch (left) {
+            case ROWS -> {
+                assembler.add(A, Float.BYTES);
+                assembler.decrement(K);
+                assembler.jumpIfNotZero(loop);
+            }
+            case COLUMNS -> {
+                assembler.add(A, TileKernels.BLOCK * Float.BYTES);
+                assembler.decrement(K);
+                assembler.jumpIfNotZero(loop);
+            }
+            case PANELS -> {
+                assembler.add(A, Float.BYTES);
+                assembler.decrement(INNER);
+                assembler.jumpIfNotZero(loop);
+                assembler.add(A, A_STRIDE);
+                assembler.add(AHEAD, AHEAD_JUMP);
+                assembler.add(K, -TileKernels.PANEL); // sets the zero flag as well
+                assembler.jumpIfNotZero(outer);
+            }
+        }
+        moveTile(VectorOp.STORE, rows, vectors, column);
+    }
+
+    /** One k, without the step to the next element of a. */
+    private void term(Left left, int rows, int vectors, int column, int lines) {
+        int firstB = width.registers() - VECTORS;
+        int firstBroadcast = firstB - BROADCASTS;
+        for (int j = 0; j < vectors; j++) {
             int bytes = (column + j * width.bytes()) / Float.BYTES * format.bytes();
             EmittedConversions.load(assembler, format, firstB + j, Address.at(B, bytes));
         }
         for (int line = 0; line < lines; line++) {
-            assembler.prefetch(Address.at(AHEAD, line * LINE));
+            Address address = Address.at(AHEAD, line * LINE);
+            if (left == Left.COLUMNS) {
+                assembler.prefetchForWrite(address);
+            } else {
+                assembler.prefetch(address);
+            }
         }
         for (int i = 0; i < rows; i++) {
             int broadcast = firstBroadcast + i % BROADCASTS;
-            assembler.vector(VectorOp.BROADCAST, broadcast, 0, Address.at(A, i * TileKernels.ROW_STRIDE * Float.BYTES));
-            for (int j = 0; j < VECTORS; j++) {
-                assembler.vector(VectorOp.FMA, i * VECTORS + j, broadcast, firstB + j);
+            assembler.vector(VectorOp.BROADCAST, broadcast, 0, Address.at(A, i * rowBytes(left)));
+            for (int j = 0; j < vectors; j++) {
+                assembler.vector(VectorOp.FMA, i * vectors + j, broadcast, firstB + j);
             }
         }
-        assembler.add(A, Float.BYTES);
         assembler.add(B, TileKernels.PANEL * format.bytes());
         assembler.add(AHEAD, AHEAD_STEP);
-        assembler.decrement(K);
-        assembler.jumpIfNotZero(loop);
-        moveTile(VectorOp.STORE, rows, column);
     }
 
-    private void moveTile(VectorOp op, int rows, int column) {
+    private void moveTile(VectorOp op, int rows, int vectors, int column) {
         for (int i = 0; i < rows; i++) {
-            for (int j = 0; j < VECTORS; j++) {
-                int displacement = i * TileKernels.PANEL * Float.BYTES + column + j * width.bytes();
-                assembler.vector(op, i * VECTORS + j, 0, Address.at(C, displacement));
+            for (int j = 0; j < vectors; j++) {
+                int displacement = i * ROW + column + j * width.bytes();
+                assembler.vector(op, i * vectors + j, 0, Address.at(C, displacement));
             }
         }
     }

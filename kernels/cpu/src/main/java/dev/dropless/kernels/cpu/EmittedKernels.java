@@ -1,6 +1,7 @@
 package dev.dropless.kernels.cpu;
 
 import dev.dropless.blocksparse.Matrix;
+import dev.dropless.kernels.cpu.EmittedCode.Left;
 import dev.dropless.kernels.cpu.x86.Assembler.Width;
 import dev.dropless.kernels.cpu.x86.CpuFeatures;
 import dev.dropless.kernels.cpu.x86.ForeignCall;
@@ -166,6 +167,13 @@ final class EmittedKernels implements TileKernels {
         return code.maxRows();
     }
 
+    private EmittedCode code(Format format) {
+        if (format == Format.F32) {
+            return code;
+        }
+        return Objects.requireNonNull((width == Width.ZMM ? Avx512Narrow.CODE : Avx2Narrow.CODE).get(format));
+    }
+
     @Override
     public void multiply(
             int rows,
@@ -182,39 +190,112 @@ final class EmittedKernels implements TileKernels {
         if (rows == 0 || depth == 0) {
             return;
         }
-        checkBounds(rows, depth, a.length, aOffset, b.elements(), bOffset, c.elements(), cOffset);
-        EmittedCode code = code(b.format());
-        int maxRows = code.maxRows();
-        int groups = Math.ceilDiv(rows, maxRows);
+        if (depth > DEPTH) {
+            throw new IndexOutOfBoundsException("depth %d of at most %d".formatted(depth, DEPTH));
+        }
+        checkLeft(rows, depth, aOffset + (rows - 1L) * ROW_STRIDE + depth, a.length, aOffset);
+        checkPanel(rows, depth, b, bOffset, c, cOffset);
+        EmittedCode wanted = code(b.format());
+        MemorySegment left = MemorySegment.ofArray(a);
+        int groups = Math.ceilDiv(rows, code.maxRows());
         int height = rows / groups;
         int higher = rows % groups; // so many groups have one row more
         // All groups together fetch what is asked for, with no more than a row of a panel for every term.
         int step = Math.min(PANEL, Math.ceilDiv(nextLength, depth * groups));
         if (higher > 0) {
-            call(code, height + 1, higher, depth, a, aOffset, b, bOffset, c, cOffset, next, nextOffset, step);
+            MemorySegment entry = wanted.entry(Left.ROWS, height + 1, lines(step));
+            call(entry, higher, depth, left, aOffset, b, bOffset, c, cOffset, next, nextOffset, step, 0);
         }
         if (groups > higher) {
             int first = higher * (height + 1);
             int from = aOffset + first * ROW_STRIDE;
             int to = cOffset + first * PANEL;
             int ahead = nextOffset + higher * depth * step;
-            call(code, height, groups - higher, depth, a, from, b, bOffset, c, to, next, ahead, step);
+            MemorySegment entry = wanted.entry(Left.ROWS, height, lines(step));
+            call(entry, groups - higher, depth, left, from, b, bOffset, c, to, next, ahead, step, 0);
         }
     }
 
-    private EmittedCode code(Format format) {
-        if (format == Format.F32) {
-            return code;
+    /** Cache lines to fetch with every term. */
+    private static int lines(int step) {
+        return step > PANEL / 2 ? 2 : 1;
+    }
+
+    @Override
+    public int interleavedRows() {
+        return code.maxRows();
+    }
+
+    @Override
+    public void multiplyColumns(
+            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
+        if (rows == 0 || depth == 0) {
+            return;
         }
-        return Objects.requireNonNull((width == Width.ZMM ? Avx512Narrow.CODE : Avx2Narrow.CODE).get(format));
+        int height = code.maxRows();
+        int groups = rows / height;
+        int rest = rows - groups * height;
+        long last = (long) Math.ceilDiv(rows, height) * depth * BLOCK;
+        checkFloats(b);
+        checkLeft(rows, depth, aOffset + last, a.length, aOffset);
+        checkPanel(rows, depth, b, bOffset, c, cOffset);
+        MemorySegment left = MemorySegment.ofArray(a);
+        int step = Math.min(PANEL, Math.ceilDiv(height * PANEL, depth));
+        if (groups > 0) {
+            MemorySegment entry = code.entry(Left.COLUMNS, height, lines(step));
+            call(entry, groups, depth, left, aOffset, b, bOffset, c, cOffset, c, 0, step, 0);
+        }
+        if (rest > 0) {
+            MemorySegment entry = code.entry(Left.COLUMNS, rest, lines(step));
+            int from = aOffset + groups * depth * BLOCK;
+            call(entry, 1, depth, left, from, b, bOffset, c, cOffset + groups * height * PANEL, c, 0, step, 0);
+        }
+    }
+
+    @Override
+    public void multiplyPanels(
+            int rows,
+            int depth,
+            int columns,
+            Storage a,
+            int aOffset,
+            int aStride,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            int nextOffset,
+            int nextLength) {
+        if (rows == 0 || depth == 0) {
+            return;
+        }
+        if (rows > PANEL || depth % PANEL != 0 || aStride < 0) {
+            throw new IndexOutOfBoundsException("%d rows, depth %d, stride %d".formatted(rows, depth, aStride));
+        }
+        checkFloats(a);
+        checkFloats(b);
+        checkLeft(rows, depth, aOffset + (depth / PANEL - 1L) * aStride + rows * PANEL, a.elements(), aOffset);
+        checkPanel(rows, depth, b, bOffset, c, cOffset);
+        boolean half = columns == BLOCK;
+        int groups = Math.ceilDiv(rows, code.maxRows());
+        int piece = Math.ceilDiv(nextLength, groups);
+        int step = Math.ceilDiv(piece, PANEL);
+        for (int group = 0; group < groups; group++) {
+            int first = rows * group / groups;
+            int height = rows * (group + 1) / groups - first;
+            MemorySegment entry = half ? code.halfEntry(height) : code.entry(Left.PANELS, height, lines(step));
+            int from = aOffset + first * PANEL;
+            int to = cOffset + first * PANEL;
+            int ahead = nextOffset + group * piece;
+            call(entry, 1, depth, a.segment(), from, b, bOffset, c, to, a, ahead, step, aStride);
+        }
     }
 
     private static void call(
-            EmittedCode code,
-            int rows,
+            MemorySegment entry,
             int groups,
             int depth,
-            float[] a,
+            MemorySegment a,
             int aOffset,
             Storage b,
             int bOffset,
@@ -222,11 +303,12 @@ final class EmittedKernels implements TileKernels {
             int cOffset,
             Storage next,
             int ahead,
-            int step) {
+            int step,
+            int aStride) {
         try {
             Calls.MULTIPLY.invokeExact(
-                    code.entry(rows, step > PANEL / 2 ? 2 : 1), // a row of a panel has two cache lines
-                    MemorySegment.ofArray(a),
+                    entry,
+                    a,
                     (long) aOffset,
                     b.segment(),
                     (long) bOffset,
@@ -236,24 +318,34 @@ final class EmittedKernels implements TileKernels {
                     (long) groups,
                     next.segment(),
                     (long) ahead,
-                    (long) step * Float.BYTES);
+                    (long) step * Float.BYTES,
+                    (long) aStride * Float.BYTES);
         } catch (Throwable e) { // what invokeExact declares
             throw ForeignCall.unchecked(e);
         }
     }
 
     /** Machine code does not check what it touches, and a wrong offset would end the process. */
-    private static void checkBounds(
-            int rows, int depth, int aSize, int aOffset, long bSize, int bOffset, long cSize, int cOffset) {
-        if (rows < 0
-                || depth < 0
-                || depth > DEPTH
-                || (aOffset | bOffset | cOffset) < 0
-                || aOffset > aSize - (rows - 1L) * ROW_STRIDE - depth
-                || bOffset > bSize - depth * PANEL
-                || cOffset > cSize - (long) rows * PANEL) {
-            throw new IndexOutOfBoundsException("%d rows, depth %d, offsets %d, %d, %d of %d, %d, %d elements"
-                    .formatted(rows, depth, aOffset, bOffset, cOffset, aSize, bSize, cSize));
+    private static void checkLeft(int rows, int depth, long end, long size, int offset) {
+        if (rows < 0 || depth < 0 || offset < 0 || end > size) {
+            throw new IndexOutOfBoundsException("left operand: %d rows, depth %d, from %d to %d of %d elements"
+                    .formatted(rows, depth, offset, end, size));
+        }
+    }
+
+    private static void checkFloats(Storage operand) {
+        if (!operand.isFloats()) {
+            throw new IllegalArgumentException("operand: expected floats, found " + operand.format());
+        }
+    }
+
+    private static void checkPanel(int rows, int depth, Storage b, int bOffset, Storage c, int cOffset) {
+        if (!c.isFloats()
+                || (bOffset | cOffset) < 0
+                || bOffset > b.elements() - (long) depth * PANEL
+                || cOffset > c.elements() - (long) rows * PANEL) {
+            throw new IndexOutOfBoundsException("%d rows, depth %d, offsets %d, %d of %d, %d elements"
+                    .formatted(rows, depth, bOffset, cOffset, b.elements(), c.elements()));
         }
     }
 

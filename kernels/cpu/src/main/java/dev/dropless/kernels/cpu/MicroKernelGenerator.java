@@ -27,9 +27,10 @@ import jdk.incubator.vector.VectorSpecies;
  *   c(i,j) = two vectors of row i of c, for i = 0..m-1
  *   for k = 0..depth-1:
  *     b(j) = two vectors of row k of b
- *     for i = 0..m-1:  x = broadcast(a[i * ROW_STRIDE + k]);  c(i,j) = fma(x, b(j), c(i,j))
+ *     for i = 0..m-1:  x = broadcast(a(i,k));  c(i,j) = fma(x, b(j), c(i,j))
  *   store c
  * </pre>
+ * in three versions, for the places where the kernels of {@link TileKernels} find a(i,k).
  */
 final class MicroKernelGenerator {
 
@@ -41,23 +42,52 @@ final class MicroKernelGenerator {
     private static final MethodTypeDesc STORE = MethodTypeDesc.of(CD_void, FLOATS, CD_int);
     private static final MethodTypeDesc BROADCAST = MethodTypeDesc.of(FLOAT_VECTOR, SPECIES, CD_float);
     private static final MethodTypeDesc FMA = MethodTypeDesc.of(FLOAT_VECTOR, VECTOR, VECTOR);
-    /** depth, a, aOffset, b, bOffset, c, cOffset: the local variables 0..6 of every kernel. */
+    /** depth, a, aOffset, aStride, b, bOffset, c, cOffset: the local variables 0..7 of every kernel. */
     private static final MethodTypeDesc KERNEL =
-            MethodTypeDesc.of(CD_void, CD_int, FLOATS, CD_int, FLOATS, CD_int, FLOATS, CD_int);
+            MethodTypeDesc.of(CD_void, CD_int, FLOATS, CD_int, CD_int, FLOATS, CD_int, FLOATS, CD_int);
 
     private static final MethodTypeDesc DISPATCH = KERNEL.insertParameterTypes(0, CD_int);
     private static final int DEPTH = 0;
     private static final int A = 1;
     private static final int A_OFFSET = 2;
-    private static final int B = 3;
-    private static final int B_OFFSET = 4;
-    private static final int C = 5;
-    private static final int C_OFFSET = 6;
-    private static final int K = 7;
-    private static final int BROADCASTED = 8;
-    private static final int B_VECTORS = 9;
-    private static final int ACCUMULATORS = 11;
+    private static final int A_STRIDE = 3;
+    private static final int B = 4;
+    private static final int B_OFFSET = 5;
+    private static final int C = 6;
+    private static final int C_OFFSET = 7;
+    private static final int K = 8;
+    private static final int BROADCASTED = 9;
+    private static final int B_VECTORS = 10;
+    private static final int ACCUMULATORS = 12;
     private static final int VECTORS = 2;
+
+    /** Where the left operand has its elements, by the method of {@link MicroKernel}; indices must be constant multiples of the loop variable. */
+    private enum Left {
+        MULTIPLY(1, TileKernels.ROW_STRIDE),
+        MULTIPLY_COLUMNS(TileKernels.BLOCK, 1),
+        /** Two loops: one over panels, one inside a panel. */
+        MULTIPLY_PANELS(1, TileKernels.PANEL);
+
+        private final int termStride;
+        private final int rowStride;
+
+        Left(int termStride, int rowStride) {
+            this.termStride = termStride;
+            this.rowStride = rowStride;
+        }
+
+        String method() {
+            return switch (this) {
+                case MULTIPLY -> "multiply";
+                case MULTIPLY_COLUMNS -> "multiplyColumns";
+                case MULTIPLY_PANELS -> "multiplyPanels";
+            };
+        }
+
+        String kernel(int rows) {
+            return method() + rows;
+        }
+    }
 
     private final int lanes;
     private final int maxRows;
@@ -101,19 +131,17 @@ final class MicroKernelGenerator {
                     code -> code.aload(0)
                             .invokespecial(CD_Object, INIT_NAME, MTD_void)
                             .return_());
-            type.withMethodBody("multiply", DISPATCH, ClassFile.ACC_PUBLIC, this::dispatch);
-            for (int m = 1; m <= maxRows; m++) {
-                int rows = m;
-                type.withMethodBody(name(rows), KERNEL, ClassFile.ACC_STATIC, code -> kernel(code, rows));
+            for (Left left : Left.values()) {
+                type.withMethodBody(left.method(), DISPATCH, ClassFile.ACC_PUBLIC, code -> dispatch(code, left));
+                for (int m = 1; m <= maxRows; m++) {
+                    int rows = m;
+                    type.withMethodBody(left.kernel(m), KERNEL, ClassFile.ACC_STATIC, code -> kernel(code, left, rows));
+                }
             }
         });
     }
 
-    private static String name(int rows) {
-        return "rows" + rows;
-    }
-
-    private void dispatch(CodeBuilder code) {
+    private void dispatch(CodeBuilder code, Left left) {
         List<SwitchCase> cases = new ArrayList<>();
         for (int m = 1; m <= maxRows; m++) {
             cases.add(SwitchCase.of(m, code.newLabel()));
@@ -125,7 +153,7 @@ final class MicroKernelGenerator {
             for (int parameter = 0; parameter < KERNEL.parameterCount(); parameter++) {
                 code.loadLocal(TypeKind.from(KERNEL.parameterType(parameter)), parameter + 2);
             }
-            code.invokestatic(self, name(branch.caseValue()), KERNEL).return_();
+            code.invokestatic(self, left.kernel(branch.caseValue()), KERNEL).return_();
         }
         ClassDesc exception = ClassDesc.of("java.lang.IllegalArgumentException");
         code.labelBinding(other)
@@ -135,7 +163,7 @@ final class MicroKernelGenerator {
                 .athrow();
     }
 
-    private void kernel(CodeBuilder code, int rows) {
+    private void kernel(CodeBuilder code, Left left, int rows) {
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < VECTORS; j++) {
                 species(code);
@@ -144,10 +172,42 @@ final class MicroKernelGenerator {
                 code.invokestatic(FLOAT_VECTOR, "fromArray", LOAD).astore(accumulator(i, j));
             }
         }
+        if (left == Left.MULTIPLY_PANELS) {
+            Label loop = code.newLabel();
+            Label done = code.newLabel();
+            code.labelBinding(loop).iload(DEPTH).ifle(done);
+            terms(code, left, rows);
+            code.iload(A_OFFSET).iload(A_STRIDE).iadd().istore(A_OFFSET);
+            code.iload(B_OFFSET)
+                    .loadConstant(TileKernels.PANEL * TileKernels.PANEL)
+                    .iadd()
+                    .istore(B_OFFSET);
+            code.iinc(DEPTH, -TileKernels.PANEL).goto_(loop).labelBinding(done);
+        } else {
+            terms(code, left, rows);
+        }
+        for (int i = 0; i < rows; i++) {
+            for (int j = 0; j < VECTORS; j++) {
+                code.aload(accumulator(i, j)).aload(C);
+                index(code, C_OFFSET, i * TileKernels.PANEL + j * lanes);
+                code.invokevirtual(FLOAT_VECTOR, "intoArray", STORE);
+            }
+        }
+        code.return_();
+    }
+
+    /** The loop over all terms, or over those of a panel. */
+    private void terms(CodeBuilder code, Left left, int rows) {
         Label loop = code.newLabel();
         Label done = code.newLabel();
         code.iconst_0().istore(K);
-        code.labelBinding(loop).iload(K).iload(DEPTH).if_icmpge(done);
+        code.labelBinding(loop).iload(K);
+        if (left == Left.MULTIPLY_PANELS) {
+            code.loadConstant(TileKernels.PANEL);
+        } else {
+            code.iload(DEPTH);
+        }
+        code.if_icmpge(done);
         for (int j = 0; j < VECTORS; j++) {
             species(code);
             code.aload(B)
@@ -160,23 +220,20 @@ final class MicroKernelGenerator {
             code.invokestatic(FLOAT_VECTOR, "fromArray", LOAD).astore(B_VECTORS + j);
         }
         for (int i = 0; i < rows; i++) {
-            multiplyRow(code, i);
+            multiplyRow(code, left, i);
         }
         code.iinc(K, 1).goto_(loop).labelBinding(done);
-        for (int i = 0; i < rows; i++) {
-            for (int j = 0; j < VECTORS; j++) {
-                code.aload(accumulator(i, j)).aload(C);
-                index(code, C_OFFSET, i * TileKernels.PANEL + j * lanes);
-                code.invokevirtual(FLOAT_VECTOR, "intoArray", STORE);
-            }
-        }
-        code.return_();
     }
 
-    private void multiplyRow(CodeBuilder code, int i) {
+    private void multiplyRow(CodeBuilder code, Left left, int i) {
         species(code);
-        code.aload(A).iload(A_OFFSET).iload(K).iadd();
-        code.loadConstant(i * TileKernels.ROW_STRIDE).iadd().faload();
+        code.aload(A)
+                .iload(A_OFFSET)
+                .iload(K)
+                .loadConstant(left.termStride)
+                .imul()
+                .iadd();
+        code.loadConstant(i * left.rowStride).iadd().faload();
         code.invokestatic(FLOAT_VECTOR, "broadcast", BROADCAST).astore(BROADCASTED);
         for (int j = 0; j < VECTORS; j++) {
             code.aload(BROADCASTED).aload(B_VECTORS + j).aload(accumulator(i, j));

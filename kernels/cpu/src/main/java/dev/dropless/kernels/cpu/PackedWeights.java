@@ -9,22 +9,30 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One projection of all experts, [inputs, outputs] each, in panels: element (k, packed column c) of an expert lies at
- * {@code (c / PANEL * inputs + k) * PANEL + c % PANEL} of that expert's storage. A panel is read from beginning to end by the kernels, in the order of k.
+ * {@code (c / PANEL * panelRows + k) * PANEL + c % PANEL} of that expert's storage. A panel is read from beginning to end by the kernels, in the order of k.
  *
  * <p>A projection of several parts (gate and up) has them side by side in every panel, PANEL / parts columns each, so that one pass computes both factors of a
  * gated expert. Columns beyond the last are zero.
  *
- * <p>Products with the transposed weights transpose one panel at a time into scratch memory, which a task's rows share; a second copy for good would double
- * the memory, and every optimiser step would have to keep both in step.
+ * <p>Products with the transposed weights read the same panels with the weights as the left operand, one element at a time for a whole vector of rows: a
+ * second copy for good would double the memory, and every optimiser step would have to keep both in step.
  */
 final class PackedWeights {
 
     private static final int PANEL = TileKernels.PANEL;
+    /**
+     * Panels that begin a multiple of so many rows apart (32 KB) share sets of the second-level cache, so that rows of all of them could not be kept there: they are
+     * moved apart by PANEL rows, which stay zero.
+     */
+    private static final int CONFLICT_ROWS = 256;
 
     private final int inputs;
     private final int outputs;
     private final int parts;
     private final int panels;
+    /** Rows from one panel to the next. */
+    private final int panelRows;
+
     private final Storage[] experts;
     /** Where the elements are whole numbers: what they count in. */
     private final @Nullable ColumnScales scales;
@@ -40,7 +48,8 @@ final class PackedWeights {
         this.outputs = outputs;
         this.parts = parts;
         this.panels = Math.ceilDiv(outputs, PANEL / parts);
-        long elements = (long) panels * inputs * PANEL;
+        this.panelRows = inputs % CONFLICT_ROWS == 0 ? inputs + PANEL : inputs;
+        long elements = (long) panels * panelRows * PANEL;
         if (elements > Integer.MAX_VALUE - 8) {
             throw new IllegalArgumentException(
                     "shape: expected at most 2^31 - 9 elements in one projection of an expert, found %d x %d"
@@ -79,7 +88,7 @@ final class PackedWeights {
 
     /** Element (input, 32 panel) of an expert's storage. */
     int index(int panel, int input) {
-        return (panel * inputs + input) * PANEL;
+        return (panel * panelRows + input) * PANEL;
     }
 
     /** Imports one part of one expert. */
@@ -160,12 +169,34 @@ final class PackedWeights {
         Storage storage = experts[expert];
         int first = index(panel, k);
         if (storage.isFloats() || scratch.height <= kernels.narrowRows()) {
-            scratch.readPanels(storage, first, inputs * PANEL, depth * PANEL);
+            scratch.panels = storage;
+            scratch.panelOffset = first;
+            scratch.panelStride = panelRows * PANEL;
             return count;
         }
         widen(kernels, storage, first, depth, scratch.packPanels(1, depth), 0);
-        scratch.fetch(storage, first + inputs * PANEL, inputs * PANEL, depth * PANEL);
+        scratch.ahead = storage;
+        scratch.aheadOffset = first + panelRows * PANEL;
         return 1;
+    }
+
+    /** As {@link Product#prepareTile}: inputs 32 panel.., packed columns k.. */
+    int tile(TileKernels kernels, int expert, int panel, int k, int depth, Scratch scratch) {
+        Storage storage = experts[expert];
+        int first = panel * PANEL;
+        int height = Math.min(PANEL, inputs - first);
+        if (storage.isFloats()) {
+            scratch.panels = storage;
+            scratch.panelOffset = index(k / PANEL, first);
+            scratch.panelStride = panelRows * PANEL;
+            return height;
+        }
+        float[] target = scratch.convertPanels(depth * PANEL);
+        scratch.panelStride = PANEL * PANEL;
+        for (int c = 0; c < depth; c += PANEL) {
+            widen(kernels, storage, index((k + c) / PANEL, first), height, target, c * PANEL);
+        }
+        return height;
     }
 
     /** Rows of a panel as floats. */
@@ -177,51 +208,6 @@ final class PackedWeights {
         } else {
             storage.read(index, rows * PANEL, target, offset);
         }
-    }
-
-    /**
-     * As {@link Product#preparePanels}, for the transposed weights: panel p holds inputs 32p.., and k counts packed columns.
-     */
-    int transposedPanels(TileKernels kernels, int expert, int panel, int k, int depth, Scratch scratch) {
-        Storage storage = experts[expert];
-        float[] target = scratch.packPanels(1, depth);
-        int first = panel * PANEL;
-        int height = Math.min(PANEL, inputs - first);
-        if (height == PANEL && storage.isFloats()) {
-            int step = inputs * PANEL; // from panel to panel
-            for (int i = 0; i < PANEL; i += TileKernels.BLOCK) {
-                int from = index(k / PANEL, first + i);
-                for (int j = 0; j < PANEL; j += TileKernels.BLOCK) {
-                    int to = j * PANEL + i;
-                    kernels.transpose(depth / PANEL, storage, from + j, PANEL, step, target, to, PANEL, PANEL * PANEL);
-                }
-            }
-            return 1;
-        }
-        float[] block = scratch.buffer(0, PANEL * PANEL);
-        if (height == PANEL) {
-            for (int c = 0; c < depth; c += PANEL) {
-                widen(kernels, storage, index((k + c) / PANEL, first), PANEL, block, 0);
-                for (int i = 0; i < PANEL; i += TileKernels.BLOCK) {
-                    int from = i * PANEL;
-                    int to = c * PANEL + i;
-                    int step = TileKernels.BLOCK * PANEL;
-                    kernels.transpose(
-                            2, scratch.bufferStorage(0), from, PANEL, TileKernels.BLOCK, target, to, PANEL, step);
-                }
-            }
-            return 1;
-        }
-        Arrays.fill(target, 0, depth * PANEL, 0f);
-        for (int c = 0; c < depth; c += PANEL) {
-            widen(kernels, storage, index((k + c) / PANEL, first), height, block, 0);
-            for (int i = 0; i < height; i++) {
-                for (int j = 0; j < PANEL; j++) {
-                    target[(c + j) * PANEL + i] = block[i * PANEL + j];
-                }
-            }
-        }
-        return 1;
     }
 
     /** The storage of an expert if its rows of a panel are tiles without padding in single precision, else null. */
@@ -271,6 +257,30 @@ final class PackedWeights {
             for (int c = 0; c < width; c += lane) {
                 System.arraycopy(buffer, c, target, offset + c * parts + part * lane, lane);
             }
+        }
+    }
+
+    /**
+     * Copies packed columns of a matrix row, as in {@link #readColumns}, to row {@code k} of the {@code count} panels that {@link Scratch#packPanels} has made
+     * room for.
+     */
+    void packColumns(TileKernels kernels, Matrix matrix, long row, int panel, int count, int k, Scratch scratch) {
+        int lane = lane();
+        if (Rows.converts(kernels, matrix.type()) && (panel + count) * lane <= outputs) {
+            MemorySegment target = scratch.packed().segment();
+            int stride = scratch.panelStride;
+            for (int part = 0; part < parts; part++) {
+                long from = matrix.index(row, (long) part * outputs + panel * lane);
+                int to = k * PANEL + part * lane;
+                Rows.copy(kernels, count, lane, matrix, from, lane, target, to, stride);
+            }
+            return;
+        }
+        int columns = count * PANEL;
+        float[] line = scratch.buffer(1, columns);
+        readColumns(kernels, matrix, row, panel * PANEL, columns, line, 0, scratch.buffer(2, columns));
+        for (int p = 0; p < count; p++) {
+            System.arraycopy(line, p * PANEL, scratch.packed().array(), p * scratch.panelStride + k * PANEL, PANEL);
         }
     }
 

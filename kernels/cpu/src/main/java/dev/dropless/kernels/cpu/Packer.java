@@ -4,11 +4,11 @@ import dev.dropless.blocksparse.Matrix;
 
 /** Copies a rectangle of an operand into the place where the kernels read it: the block of rows of the left operand, the panels of the right one. */
 enum Packer {
-    /** Element (i, k) to {@code scratch.rows[i * ROW_STRIDE + k]}. */
+    /** Element (i, k) to {@code scratch.rows[rowsOffset + i * ROW_STRIDE + k]}. */
     ROWS {
         @Override
-        int at(int i, int k, int depth) {
-            return i * TileKernels.ROW_STRIDE + k;
+        int at(int i, int k, int depth, Scratch scratch) {
+            return scratch.rowsOffset + i * TileKernels.ROW_STRIDE + k;
         }
 
         @Override
@@ -19,7 +19,7 @@ enum Packer {
     /** Element (i, k), i counting columns, to row k of panel i / PANEL. */
     PANELS {
         @Override
-        int at(int i, int k, int depth) {
+        int at(int i, int k, int depth, Scratch scratch) {
             return (i / TileKernels.PANEL * depth + k) * TileKernels.PANEL + i % TileKernels.PANEL;
         }
 
@@ -29,7 +29,7 @@ enum Packer {
         }
     };
 
-    abstract int at(int i, int k, int depth);
+    abstract int at(int i, int k, int depth, Scratch scratch);
 
     abstract float[] target(Scratch scratch);
 
@@ -44,14 +44,14 @@ enum Packer {
         float[] target = target(scratch);
         if (this == ROWS) {
             for (int x = 0; x < ni; x++) {
-                Rows.read(data.segment(), data.type(), index + x * stride, nk, target, at(i + x, k, depth));
+                Rows.read(data.segment(), data.type(), index + x * stride, nk, target, at(i + x, k, depth, scratch));
             }
             return;
         }
         float[] line = scratch.buffer(0, nk);
         for (int x = 0; x < ni; x++) {
             Rows.read(data.segment(), data.type(), index + x * stride, nk, line, 0);
-            int start = at(i + x, k, depth);
+            int start = at(i + x, k, depth, scratch);
             for (int y = 0; y < nk; y++) {
                 target[start + y * TileKernels.PANEL] = line[y];
             }
@@ -65,13 +65,13 @@ enum Packer {
         for (int y = 0; y < nk; y++) {
             Rows.read(data.segment(), data.type(), index + y * stride, ni, line, 0);
             if (this == ROWS) {
-                int start = at(i, k + y, depth);
+                int start = at(i, k + y, depth, scratch);
                 for (int x = 0; x < ni; x++) {
                     target[start + x * TileKernels.ROW_STRIDE] = line[x];
                 }
             } else {
                 for (int x = 0; x < ni; ) {
-                    int start = at(i + x, k + y, depth);
+                    int start = at(i + x, k + y, depth, scratch);
                     int run = Math.min(TileKernels.PANEL - (i + x) % TileKernels.PANEL, ni - x);
                     System.arraycopy(line, x, target, start, run);
                     x += run;

@@ -12,8 +12,29 @@ import org.jspecify.annotations.Nullable;
  */
 abstract class Product {
 
-    /** Panels packed at a time, so that rows of the right operand are read in long pieces. */
-    static final int PANEL_GROUP = 8;
+    /** Elements of the panels packed at a time: several, so that rows of the right operand are read in long pieces. */
+    private static final int PACKED_ELEMENTS = 1 << 17;
+
+    /** Panels packed at a time. */
+    static int panelGroup(int depth) {
+        return Math.clamp(PACKED_ELEMENTS / (depth * TileKernels.PANEL), 1, 8);
+    }
+
+    /** Which operand is packed how. */
+    enum Form {
+        /** Rows of the left operand, k along them; panels of the right one. */
+        ROWS,
+        /** Interleaved rows of the left operand, see {@link TileKernels#multiplyColumns}; panels of the right one. */
+        COLUMNS,
+        /**
+         * Weights as they are stored, which are the left operand of the transposed product; rows as panels. See {@link #prepareTile}.
+         */
+        WEIGHTS_LEFT
+    }
+
+    Form form() {
+        return Form.ROWS;
+    }
 
     abstract int groups();
 
@@ -23,7 +44,10 @@ abstract class Product {
 
     abstract int depth(int group);
 
-    /** Copies rows of the left operand, columns k..k+depth-1, into {@code scratch.rows}. */
+    /**
+     * Copies rows of the left operand, columns k..k+depth-1, into {@code scratch.rows} from {@code scratch.rowsOffset} on, with stride
+     * {@link TileKernels#ROW_STRIDE}, or interleaved.
+     */
     abstract void packRows(int group, int row, int rows, int k, int depth, Scratch scratch);
 
     /**
@@ -33,6 +57,16 @@ abstract class Product {
      * @return how many of the {@code count} panels from {@code panel} on are ready, at least 1: see {@link Scratch#panels}
      */
     abstract int preparePanels(int group, int panel, int count, int k, int depth, Scratch scratch);
+
+    /**
+     * Finds the weights of a panel of results for {@link Form#WEIGHTS_LEFT}: {@link Scratch#panels}, {@link Scratch#panelOffset} and the stride between
+     * packed panels of k, {@link Scratch#panelStride}. Otherwise as {@link #preparePanels}.
+     *
+     * @return how many columns of results there are, at most PANEL
+     */
+    int prepareTile(int group, int panel, int k, int depth, Scratch scratch) {
+        throw new UnsupportedOperationException("weights on the right");
+    }
 
     /** Fills the tile with what the products are added to. */
     void begin(int group, int row, int rows, int panel, float[] tile, int offset) {

@@ -1,20 +1,26 @@
 package dev.dropless.kernels.cpu;
 
 import dev.dropless.topology.TaskRunner;
+import java.util.Arrays;
 
 /**
  * Computes {@link Product}s: cuts them into tasks, packs operands into blocks that fit the caches and calls the tier's kernels.
  *
- * <p>Within a task: for every slab of {@link TileKernels#DEPTH} terms the rows are packed once, then for every panel all rows are multiplied, so that a panel
- * comes from memory once per task and the block of rows stays in the second-level cache. Each element of a result is computed by one task in ascending k,
- * so nothing depends on how the work was cut.
+ * <p>Within a task a block of rows, with up to {@link #TERMS} terms of each, is packed once and stays in the second-level cache, while panel after panel of the
+ * other operand comes from memory and is multiplied with all of it. Each element of a result is computed by one task in ascending k, so nothing depends
+ * on how the work was cut.
  */
 final class ProductRunner {
 
-    /** Rows of a packed block of full depth: with their stride 650 KB. */
-    private static final int FULL_DEPTH_ROWS = 160;
-    /** Rows of a packed block at most: limits the time of one call of emitted code, and the pages that a column of the block lies on. */
-    private static final int MAX_ROWS = 4 * FULL_DEPTH_ROWS;
+    /** Terms packed at a time: with more of them the results of all panels wait in memory for the next ones. */
+    static final int TERMS = 2 * TileKernels.DEPTH;
+
+    /** Elements of a packed block: 1 MB, which leaves room in the second-level cache for two panels, or on some processors is all of it. */
+    private static final int BLOCK_ELEMENTS = 1 << 18;
+    /** Rows of a packed block at most: limits the pages that a column of the block lies on. */
+    private static final int MAX_ROWS = 640;
+    /** The same where rows are interleaved: limits the time of one call of emitted code. */
+    private static final int MAX_INTERLEAVED_ROWS = 2048;
 
     private final TileKernels kernels;
     private final TaskRunner tasks;
@@ -27,9 +33,9 @@ final class ProductRunner {
     }
 
     /** Rows of a packed block: the more, the less often the right operand is read; shallow blocks may be higher and still fit the second-level cache. */
-    static int maxRows(int depth) {
-        int slab = Math.clamp(depth, 1, TileKernels.DEPTH);
-        return Math.min(FULL_DEPTH_ROWS * TileKernels.DEPTH / slab, MAX_ROWS);
+    static int maxRows(Product product, int group) {
+        int most = product.form() == Product.Form.COLUMNS ? MAX_INTERLEAVED_ROWS : MAX_ROWS;
+        return Math.min(BLOCK_ELEMENTS / Math.clamp(product.depth(group), 1, TERMS), most);
     }
 
     TileKernels kernels() {
@@ -48,73 +54,206 @@ final class ProductRunner {
         WorkList work = WorkList.of(product, tasks.parallelism());
         tasks.run(work.size(), i -> {
             Scratch scratch = scratches.take();
-            compute(product, work.group(i), work.row(i), work.rows(i), work.panel(i), work.panels(i), scratch);
+            Tile tile = new Tile(work.group(i), work.row(i), work.rows(i), work.panel(i), work.panels(i));
+            if (product.form() == Product.Form.WEIGHTS_LEFT) {
+                computeTransposed(product, tile, scratch);
+            } else {
+                compute(product, tile, scratch);
+            }
             scratches.give(scratch);
         });
     }
 
-    private void compute(Product product, int group, int row, int rows, int panel, int panels, Scratch scratch) {
-        int depth = product.depth(group);
-        int tileSize = rows * TileKernels.PANEL;
-        boolean oneSlab = depth <= TileKernels.DEPTH;
-        float[] results = scratch.results(oneSlab ? tileSize : panels * tileSize);
-        scratch.rows = Scratch.grown(scratch.rows, rows * TileKernels.ROW_STRIDE);
-        scratch.height = rows;
-        for (int k = 0; k == 0 || k < depth; k += TileKernels.DEPTH) {
-            int slab = Math.min(TileKernels.DEPTH, depth - k);
-            if (slab > 0) {
-                product.packRows(group, row, rows, k, slab, scratch);
-            }
+    /** Rows and panels of a group. */
+    private record Tile(int group, int row, int rows, int panel, int panels) {}
+
+    private void compute(Product product, Tile task, Scratch scratch) {
+        scratch.height = task.rows;
+        int depth = product.depth(task.group);
+        int tileSize = task.rows * TileKernels.PANEL;
+        boolean atOnce = depth <= TERMS;
+        float[] results = scratch.results(atOnce ? tileSize : task.panels * tileSize);
+        for (int k = 0; k == 0 || k < depth; k += TERMS) {
+            int terms = Math.min(TERMS, depth - k);
+            packRows(product, task, k, terms, scratch);
             int ready = 0;
-            for (int p = 0; p < panels; p++) {
-                Storage place = product.inPlace(group, panel + p);
-                int tile = oneSlab ? 0 : p * tileSize;
+            for (int p = 0; p < task.panels; p++) {
+                int panel = task.panel + p;
+                Storage place = product.inPlace(task.group, panel);
+                int tile = atOnce ? 0 : p * tileSize;
                 if (k == 0 && place == null) {
-                    product.begin(group, row, rows, panel + p, results, tile);
+                    product.begin(task.group, task.row, task.rows, panel, results, tile);
                 }
-                if (slab > 0) {
+                if (terms > 0) {
                     if (ready == 0) {
-                        ready = product.preparePanels(group, panel + p, panels - p, k, slab, scratch);
+                        ready = product.preparePanels(task.group, panel, task.panels - p, k, terms, scratch);
                     }
                     if (place == null) {
-                        multiply(rows, slab, scratch, tile);
+                        multiply(product, task.rows, terms, scratch.results, tile, scratch);
                     } else {
-                        multiplyInPlace(product, group, row, rows, panel + p, slab, place, scratch);
+                        int offset = product.inPlaceOffset(task.group, task.row, panel);
+                        multiply(product, task.rows, terms, place, offset, scratch);
                     }
                     scratch.panelOffset += scratch.panelStride;
-                    scratch.aheadOffset += scratch.aheadStride;
                     ready--;
                 }
-                if (k + slab == depth && place == null) {
-                    product.end(group, row, rows, panel + p, results, tile, scratch);
+                if (k + terms == depth && place == null) {
+                    product.end(task.group, task.row, task.rows, panel, results, tile, scratch);
                 }
             }
         }
     }
 
-    /** Panels come from memory: while one is multiplied, the next is fetched. */
-    private void multiply(int rows, int slab, Scratch scratch, int tile) {
-        kernels.multiply(
-                rows,
-                slab,
-                scratch.rows,
-                0,
-                scratch.panels,
-                scratch.panelOffset,
-                scratch.results,
-                tile,
-                scratch.ahead,
-                scratch.aheadOffset,
-                scratch.aheadLength);
+    /** Packs terms in slabs of {@link TileKernels#DEPTH}, one after the other, or interleaved at once. */
+    private void packRows(Product product, Tile task, int k, int terms, Scratch scratch) {
+        scratch.rowsOffset = 0;
+        if (product.form() == Product.Form.COLUMNS) {
+            scratch.interleaved(Math.ceilDiv(task.rows, kernels.interleavedRows()) * terms);
+            product.packRows(task.group, task.row, task.rows, k, terms, scratch);
+            return;
+        }
+        scratch.rows(Math.ceilDiv(terms, TileKernels.DEPTH) * task.rows);
+        for (int slab = 0; slab < terms; slab += TileKernels.DEPTH) {
+            product.packRows(
+                    task.group, task.row, task.rows, k + slab, Math.min(TileKernels.DEPTH, terms - slab), scratch);
+            scratch.rowsOffset += task.rows * TileKernels.ROW_STRIDE;
+        }
     }
 
-    /** Results come from memory: while one tile is computed, the next is fetched. */
-    private void multiplyInPlace(
-            Product product, int group, int row, int rows, int panel, int slab, Storage place, Scratch scratch) {
-        int tile = product.inPlaceOffset(group, row, panel);
-        int next = product.inPlaceOffset(group, row, panel + 1);
-        int length = rows * TileKernels.PANEL;
-        kernels.multiply(
-                rows, slab, scratch.rows, 0, scratch.panels, scratch.panelOffset, place, tile, place, next, length);
+    /** Multiplies all packed terms with one panel. Panels come from memory: while a slab of one is multiplied, the next slab is fetched. */
+    private void multiply(Product product, int rows, int terms, Storage c, int cOffset, Scratch scratch) {
+        Storage panels = scratch.panels;
+        int offset = scratch.panelOffset;
+        if (product.form() == Product.Form.COLUMNS) {
+            kernels.multiplyColumns(rows, terms, scratch.rows, 0, panels, offset, c, cOffset);
+            return;
+        }
+        int block = rows * TileKernels.ROW_STRIDE;
+        for (int slab = 0; slab < terms; slab += TileKernels.DEPTH) {
+            int count = Math.min(TileKernels.DEPTH, terms - slab);
+            int from = offset + slab * TileKernels.PANEL;
+            int next = slab + count < terms ? from + count * TileKernels.PANEL : offset + scratch.panelStride;
+            int length = count * TileKernels.PANEL;
+            Storage source = panels;
+            if (scratch.panelsAreCached()) {
+                source = scratch.ahead;
+                next = scratch.aheadOffset + slab * TileKernels.PANEL;
+                length = source.elements() == 0 ? 0 : length;
+            }
+            int perFloat = Float.BYTES / source.format().bytes();
+            int left = slab / TileKernels.DEPTH * block;
+            kernels.multiply(
+                    rows,
+                    count,
+                    scratch.rows,
+                    left,
+                    panels,
+                    from,
+                    c,
+                    cOffset,
+                    source,
+                    next / perFloat,
+                    length / perFloat);
+        }
+    }
+
+    /**
+     * The same with the sides exchanged: weights are the left operand, as they lie in memory, and the rows of the product are columns of panels. A result is
+     * transposed once it is finished.
+     */
+    private void computeTransposed(Product product, Tile task, Scratch scratch) {
+        int depth = product.depth(task.group);
+        int columns = Math.ceilDiv(task.rows, TileKernels.PANEL); // panels of rows
+        int tileSize = columns * TileKernels.PANEL * TileKernels.PANEL;
+        boolean atOnce = depth <= TERMS;
+        float[] products = scratch.products(atOnce ? tileSize : task.panels * tileSize);
+        float[] results = scratch.results(tileSize);
+        for (int k = 0; k == 0 || k < depth; k += TERMS) {
+            int terms = Math.min(TERMS, depth - k);
+            packTransposed(product, task, k, terms, scratch);
+            for (int p = 0; p < task.panels; p++) {
+                int panel = task.panel + p;
+                int tile = atOnce ? 0 : p * tileSize;
+                if (k == 0) {
+                    Arrays.fill(products, tile, tile + tileSize, 0f);
+                }
+                multiplyTransposed(product, task, panel, k, terms, tile, scratch);
+                if (k + terms == depth) {
+                    for (int column = 0; column < columns; column++) {
+                        transposeTile(
+                                tile + column * TileKernels.PANEL * TileKernels.PANEL,
+                                column * TileKernels.PANEL * TileKernels.PANEL,
+                                scratch);
+                    }
+                    product.end(task.group, task.row, task.rows, panel, results, 0, scratch);
+                }
+            }
+        }
+    }
+
+    /** Packs rows as panels [k][PANEL]; what is missing in the last one is zero. */
+    private void packTransposed(Product product, Tile task, int k, int terms, Scratch scratch) {
+        int block = TileKernels.BLOCK;
+        int panelSize = terms * TileKernels.PANEL;
+        float[] packed = scratch.packPanels(Math.ceilDiv(task.rows, TileKernels.PANEL), terms);
+        scratch.rows(block);
+        for (int first = 0; first < task.rows; first += block) {
+            int count = Math.min(block, task.rows - first);
+            int to = first / TileKernels.PANEL * panelSize + first % TileKernels.PANEL;
+            for (int slab = 0; slab < terms; slab += TileKernels.DEPTH) {
+                int depth = Math.min(TileKernels.DEPTH, terms - slab);
+                scratch.rowsOffset = 0;
+                product.packRows(task.group, task.row + first, count, k + slab, depth, scratch);
+                for (int i = count; i < block; i++) {
+                    int row = i * TileKernels.ROW_STRIDE;
+                    Arrays.fill(scratch.rows, row, row + depth, 0f);
+                }
+                kernels.transpose(
+                        depth / block,
+                        scratch.rowsStorage(),
+                        0,
+                        TileKernels.ROW_STRIDE,
+                        block,
+                        packed,
+                        to + slab * TileKernels.PANEL,
+                        TileKernels.PANEL,
+                        block * TileKernels.PANEL);
+            }
+        }
+    }
+
+    private void multiplyTransposed(
+            Product product, Tile task, int panel, int k, int terms, int tile, Scratch scratch) {
+        int height = product.prepareTile(task.group, panel, k, terms, scratch);
+        int columns = Math.ceilDiv(task.rows, TileKernels.PANEL);
+        int square = TileKernels.PANEL * TileKernels.PANEL;
+        for (int column = 0; column < columns; column++) {
+            int missing = task.rows - column * TileKernels.PANEL;
+            int next = scratch.panelOffset + square + column * square / columns;
+            kernels.multiplyPanels(
+                    height,
+                    terms,
+                    missing <= TileKernels.BLOCK ? TileKernels.BLOCK : TileKernels.PANEL,
+                    scratch.panels,
+                    scratch.panelOffset,
+                    scratch.panelStride,
+                    scratch.packed(),
+                    column * terms * TileKernels.PANEL,
+                    scratch.productsStorage(),
+                    tile + column * square,
+                    next,
+                    scratch.panelsAreCached() ? 0 : square / columns);
+        }
+    }
+
+    private void transposeTile(int from, int to, Scratch scratch) {
+        Storage products = scratch.productsStorage();
+        float[] results = scratch.results.array();
+        int block = TileKernels.BLOCK;
+        int panel = TileKernels.PANEL;
+        for (int i = 0; i < panel; i += block) {
+            kernels.transpose(
+                    panel / block, products, from + i * panel, panel, block, results, to + i, panel, block * panel);
+        }
     }
 }

@@ -32,6 +32,11 @@ abstract class RowProduct extends Product {
     }
 
     @Override
+    final Form form() {
+        return transposed ? Form.WEIGHTS_LEFT : Form.ROWS;
+    }
+
+    @Override
     final int panels(int expert) {
         return transposed ? Math.ceilDiv(weights.inputs(), TileKernels.PANEL) : weights.panels();
     }
@@ -43,16 +48,19 @@ abstract class RowProduct extends Product {
 
     @Override
     final int preparePanels(int expert, int panel, int count, int k, int depth, Scratch scratch) {
-        return transposed
-                ? weights.transposedPanels(kernels, expert, panel, k, depth, scratch)
-                : weights.panels(kernels, expert, panel, count, k, depth, scratch);
+        return weights.panels(kernels, expert, panel, count, k, depth, scratch);
+    }
+
+    @Override
+    final int prepareTile(int expert, int panel, int k, int depth, Scratch scratch) {
+        return weights.tile(kernels, expert, panel, k, depth, scratch);
     }
 
     @Override
     final void packRows(int expert, int row, int rows, int k, int depth, Scratch scratch) {
         int first = topology.offset(expert) + row;
         for (int i = 0; i < rows; i++) {
-            packRow(first + i, k, depth, scratch.rows, i * TileKernels.ROW_STRIDE, scratch);
+            packRow(first + i, k, depth, scratch.rows, scratch.rowsOffset + i * TileKernels.ROW_STRIDE, scratch);
         }
     }
 
@@ -81,26 +89,10 @@ abstract class RowProduct extends Product {
 
     /** Reads a tile of a matrix; columns from count to stride become zero. */
     final void readTile(Matrix matrix, int row, int rows, int column, int count, Storage tile, int stride) {
-        if (isWhole(count) && count == stride) {
+        if (isWhole(count) && count == stride && Rows.converts(kernels, matrix.type())) {
             long from = matrix.index(row, column);
-            if (matrix.type() == ElementType.F32) {
-                kernels.copyRows(rows, count, matrix.segment(), from, matrix.rowStride(), tile.segment(), 0, stride);
-                return;
-            }
-            if (matrix.type() != ElementType.F64 && kernels.converts(Format.of(matrix.type()), Format.F32)) {
-                kernels.convertRows(
-                        rows,
-                        count,
-                        Format.of(matrix.type()),
-                        matrix.segment(),
-                        from,
-                        matrix.rowStride(),
-                        Format.F32,
-                        tile.segment(),
-                        0,
-                        stride);
-                return;
-            }
+            Rows.copy(kernels, rows, count, matrix, from, matrix.rowStride(), tile.segment(), 0, stride);
+            return;
         }
         for (int i = 0; i < rows; i++) {
             Rows.read(matrix, row + i, column, count, tile.array(), i * stride);

@@ -80,6 +80,31 @@ final class Rows {
         write(source, offset + done, n - done, matrix.segment(), matrix.type(), index + done);
     }
 
+    /** Whether {@link #copy} is there for matrices of a type. */
+    static boolean converts(TileKernels kernels, ElementType type) {
+        return type == ElementType.F32 || (narrow(type) && kernels.converts(Format.of(type), Format.F32));
+    }
+
+    /** Copies short rows of a matrix, BLOCK or PANEL columns from an index on, to floats. */
+    static void copy(
+            TileKernels kernels,
+            int rows,
+            int columns,
+            Matrix matrix,
+            long index,
+            long stride,
+            MemorySegment target,
+            long offset,
+            long targetStride) {
+        if (matrix.type() == ElementType.F32) {
+            kernels.copyRows(rows, columns, matrix.segment(), index, stride, target, offset, targetStride);
+        } else {
+            Format format = Format.of(matrix.type());
+            kernels.convertRows(
+                    rows, columns, format, matrix.segment(), index, stride, Format.F32, target, offset, targetStride);
+        }
+    }
+
     private static boolean narrow(ElementType type) {
         return type == ElementType.BF16 || type == ElementType.F16;
     }

@@ -37,12 +37,57 @@ final class ScalarKernels implements TileKernels {
         float[] tile = c.array();
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < PANEL; j += LANES) {
-                multiply(depth, a, aOffset + i * ROW_STRIDE, panel, bOffset + j, tile, cOffset + i * PANEL + j);
+                multiply(depth, a, aOffset + i * ROW_STRIDE, 1, panel, bOffset + j, tile, cOffset + i * PANEL + j);
             }
         }
     }
 
-    private static void multiply(int depth, float[] a, int ao, float[] b, int bo, float[] c, int co) {
+    @Override
+    public int interleavedRows() {
+        return BLOCK;
+    }
+
+    @Override
+    public void multiplyColumns(
+            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
+        float[] panel = b.array();
+        float[] tile = c.array();
+        for (int i = 0; i < rows; i++) {
+            for (int j = 0; j < PANEL; j += LANES) {
+                int from = aOffset + i / BLOCK * depth * BLOCK + i % BLOCK;
+                multiply(depth, a, from, BLOCK, panel, bOffset + j, tile, cOffset + i * PANEL + j);
+            }
+        }
+    }
+
+    @Override
+    public void multiplyPanels(
+            int rows,
+            int depth,
+            int columns,
+            Storage a,
+            int aOffset,
+            int aStride,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            int nextOffset,
+            int nextLength) {
+        float[] weights = a.array();
+        float[] panel = b.array();
+        float[] tile = c.array();
+        for (int k = 0; k < depth; k += PANEL) {
+            for (int i = 0; i < rows; i++) {
+                int from = aOffset + k / PANEL * aStride + i * PANEL;
+                for (int j = 0; j < columns; j += LANES) {
+                    multiply(PANEL, weights, from, 1, panel, bOffset + k * PANEL + j, tile, cOffset + i * PANEL + j);
+                }
+            }
+        }
+    }
+
+    private static void multiply(int depth, float[] a, int ao, int aStep, float[] b, int bo, float[] c, int co) {
         float c0 = c[co];
         float c1 = c[co + 1];
         float c2 = c[co + 2];
@@ -52,7 +97,7 @@ final class ScalarKernels implements TileKernels {
         float c6 = c[co + 6];
         float c7 = c[co + 7];
         for (int k = 0; k < depth; k++) {
-            float x = a[ao + k];
+            float x = a[ao + k * aStep];
             int row = bo + k * PANEL;
             c0 = Math.fma(x, b[row], c0);
             c1 = Math.fma(x, b[row + 1], c1);

@@ -10,24 +10,30 @@ final class Scratch {
 
     /** Packed block of rows, stride {@link TileKernels#ROW_STRIDE}. */
     float[] rows = EMPTY;
+
+    private Storage rowsStorage = NONE;
+    /** Where the rows begin that are packed next. */
+    int rowsOffset;
     /** Packed panels [panel][k][PANEL]. */
     private Storage packed = NONE;
+    /** Weights of another type as floats, while panels are packed. */
+    private Storage converted = NONE;
     /** Results [panel][row][PANEL]. */
     Storage results = NONE;
+    /** Transposed results, before they are finished. */
+    private Storage products = NONE;
     /** Where the panels lie that were prepared last: {@link #packed}, or the weights themselves. */
     Storage panels = NONE;
     /** Where the first of them begins. */
     int panelOffset;
     /** Elements from one to the next. */
     int panelStride;
-    /** What to fetch while a panel is multiplied: where the panels come from, which is {@link #panels} unless they were packed. */
-    Storage ahead = NONE;
-    /** Where the one after the first of them begins there, counted in floats, as are its length and the distance to the next. */
-    int aheadOffset;
 
-    int aheadStride;
-    int aheadLength;
-    /** Rows that will be multiplied with them. */
+    /** Where panels that were packed come from, so that the next one can be fetched meanwhile. */
+    Storage ahead = NONE;
+    /** Where the next one begins there. */
+    int aheadOffset;
+    /** Rows of the task. */
     int height;
 
     /** Partial sums of dot products. */
@@ -37,6 +43,48 @@ final class Scratch {
 
     static float[] grown(float[] array, int length) {
         return array.length >= length ? array : new float[Math.max(length, (int) Math.min(2L * array.length, 1 << 28))];
+    }
+
+    /** Makes {@link #rows} long enough for {@code count} rows. */
+    void rows(int count) {
+        growRows(count * TileKernels.ROW_STRIDE);
+    }
+
+    /** Makes {@link #rows} long enough for interleaved rows with so many terms in all groups together. */
+    void interleaved(int terms) {
+        growRows(terms * TileKernels.BLOCK);
+    }
+
+    private void growRows(int length) {
+        rows = grown(rows, length);
+        if (rows != rowsStorage.array()) {
+            rowsStorage = Storage.of(rows);
+        }
+    }
+
+    Storage rowsStorage() {
+        return rowsStorage;
+    }
+
+    float[] products(int length) {
+        float[] array = grown(products.array(), length);
+        if (array != products.array()) {
+            products = Storage.of(array);
+        }
+        return array;
+    }
+
+    Storage productsStorage() {
+        return products;
+    }
+
+    Storage packed() {
+        return packed;
+    }
+
+    /** Whether the panels that were prepared last have just been written, so that there is nothing to fetch from memory. */
+    boolean panelsAreCached() {
+        return panels == packed || panels == converted;
     }
 
     /** {@link #results}, of at least some length. */
@@ -57,25 +105,19 @@ final class Scratch {
         panels = packed;
         panelOffset = 0;
         panelStride = depth * TileKernels.PANEL;
-        fetch(packed, panelStride, panelStride, panelStride);
+        ahead = NONE;
         return array;
     }
 
-    /** Makes the weights themselves the place of the panels, one after the other {@code stride} elements apart. */
-    void readPanels(Storage weights, int offset, int stride, int length) {
-        panels = weights;
-        panelOffset = offset;
-        panelStride = stride;
-        fetch(weights, offset + stride, stride, length);
-    }
-
-    /** Says what comes from memory next, in elements of its storage. */
-    void fetch(Storage storage, int offset, int stride, int length) {
-        int perFloat = Float.BYTES / storage.format().bytes();
-        ahead = storage;
-        aheadOffset = offset / perFloat;
-        aheadStride = stride / perFloat;
-        aheadLength = length / perFloat;
+    /** Makes room for {@code count} floats, in which {@link #panels} are to lie while others stay packed. */
+    float[] convertPanels(int count) {
+        float[] array = grown(converted.array(), count);
+        if (array != converted.array()) {
+            converted = Storage.of(array);
+        }
+        panels = converted;
+        panelOffset = 0;
+        return array;
     }
 
     /**

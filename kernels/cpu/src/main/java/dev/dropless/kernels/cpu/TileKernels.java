@@ -76,6 +76,55 @@ interface TileKernels {
             int nextOffset,
             int nextLength);
 
+    /** Rows that are interleaved for {@link #multiplyColumns}, at most BLOCK. */
+    int interleavedRows();
+
+    /**
+     * c[i][j] += sum over k of a[i][k] b[k][j] for one panel, where the rows of a are interleaved: with g = i / interleavedRows, element (i, k) lies at
+     * {@code aOffset + (g * depth + k) * BLOCK + i % interleavedRows}.
+     *
+     * @param rows rows of a and c
+     * @param depth terms
+     * @param a where the rows lie
+     * @param aOffset element (0, 0) of a
+     * @param b where the panel [depth][PANEL] lies
+     * @param bOffset element (0, 0) of b
+     * @param c where the tile [rows][PANEL] lies, in memory: later rows are fetched into the cache before their turn
+     * @param cOffset element (0, 0) of c
+     */
+    void multiplyColumns(int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, Storage c, int cOffset);
+
+    /**
+     * c[i][j] += sum over k of a[i][k] b[k][j] for some columns of a panel, where a is part of packed weights: element (i, k) at
+     * {@code aOffset + k / PANEL * aStride + i * PANEL + k % PANEL}.
+     *
+     * @param rows rows of a and c, 0..PANEL
+     * @param depth terms, a multiple of PANEL
+     * @param columns columns that are needed, BLOCK or PANEL; others may be computed as well
+     * @param a where the weights lie
+     * @param aOffset element (0, 0) of a
+     * @param aStride elements from one panel of a to the next
+     * @param b where the panel [depth][PANEL] lies
+     * @param bOffset element (0, 0) of b
+     * @param c where the tile [rows][PANEL] lies
+     * @param cOffset element (0, 0) of c
+     * @param nextOffset first of the elements of {@code a} that may be fetched into the cache meanwhile; may lie outside
+     * @param nextLength how many of them in every panel, 0..PANEL * PANEL
+     */
+    void multiplyPanels(
+            int rows,
+            int depth,
+            int columns,
+            Storage a,
+            int aOffset,
+            int aStride,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            int nextOffset,
+            int nextLength);
+
     /**
      * Transposes blocks of BLOCK x BLOCK elements: block b has element (i, j) at {@code sourceOffset + b * sourceStep + i * sourceStride + j} of the source, and
      * at {@code targetOffset + b * targetStep + j * targetStride + i} of the target.

@@ -53,7 +53,56 @@ final class VectorKernels implements TileKernels {
             int from = aOffset + first * ROW_STRIDE;
             int to = cOffset + first * PANEL;
             for (int j = 0; j < PANEL; j += 2 * LANES) {
-                MICRO.multiply(height, depth, a, from, panel, bOffset + j, tile, to + j);
+                MICRO.multiply(height, depth, a, from, 0, panel, bOffset + j, tile, to + j);
+            }
+        }
+    }
+
+    @Override
+    public int interleavedRows() {
+        return MAX_ROWS;
+    }
+
+    @Override
+    public void multiplyColumns(
+            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
+        float[] panel = b.array();
+        float[] tile = c.array();
+        for (int first = 0; first < rows; first += MAX_ROWS) {
+            int height = Math.min(MAX_ROWS, rows - first);
+            int from = aOffset + first / MAX_ROWS * depth * BLOCK;
+            int to = cOffset + first * PANEL;
+            for (int j = 0; j < PANEL; j += 2 * LANES) {
+                MICRO.multiplyColumns(height, depth, a, from, 0, panel, bOffset + j, tile, to + j);
+            }
+        }
+    }
+
+    @Override
+    public void multiplyPanels(
+            int rows,
+            int depth,
+            int columns,
+            Storage a,
+            int aOffset,
+            int aStride,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            int nextOffset,
+            int nextLength) {
+        float[] weights = a.array();
+        float[] panel = b.array();
+        float[] tile = c.array();
+        int groups = Math.ceilDiv(rows, MAX_ROWS);
+        for (int group = 0; group < groups; group++) {
+            int first = rows * group / groups;
+            int height = rows * (group + 1) / groups - first;
+            int from = aOffset + first * PANEL;
+            int to = cOffset + first * PANEL;
+            for (int j = 0; j < columns; j += 2 * LANES) {
+                MICRO.multiplyPanels(height, depth, weights, from, aStride, panel, bOffset + j, tile, to + j);
             }
         }
     }

@@ -2,6 +2,7 @@ package dev.dropless.kernels.cpu;
 
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.topology.Topology;
+import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -10,10 +11,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class WgradProduct extends Product {
 
-    /** Rows copied before they are written transposed, so that whole cache lines are written. */
-    private static final int BATCH = TileKernels.BLOCK;
-
-    /** One side of the product: rows of a matrix, by token or by row, each times its slot's weight. */
+    /** One side of the product: rows of a matrix, by token or by row, each times its slot's weight. Those of the outputs are all one. */
     record Side(Topology topology, Matrix matrix, boolean byToken, SlotWeights weights) {
 
         long matrixRow(int row) {
@@ -56,60 +54,37 @@ final class WgradProduct extends Product {
     }
 
     @Override
+    Form form() {
+        return Form.COLUMNS;
+    }
+
+    /** The rows of the product are columns of the inputs, so that interleaving them copies short pieces. */
+    @Override
     void packRows(int expert, int row, int rows, int k, int depth, Scratch scratch) {
-        float[] batch = scratch.buffer(0, BATCH * rows);
+        int height = kernels.interleavedRows();
+        int groups = Math.ceilDiv(rows, height);
+        float[] line = scratch.buffer(0, groups * height + TileKernels.BLOCK);
+        MemorySegment source = scratch.bufferStorage(0).segment();
+        MemorySegment target = scratch.rowsStorage().segment();
         int first = topology.offset(expert) + k;
-        for (int from = 0; from < depth; from += BATCH) {
-            int count = Math.min(BATCH, depth - from);
-            for (int r = 0; r < count; r++) {
-                int source = first + from + r;
-                Rows.read(kernels, inputs.matrix, inputs.matrixRow(source), row, rows, batch, r * rows);
-                if (!inputs.weights.absent()) {
-                    kernels.scale(rows, inputs.weights.ofRow(source), batch, r * rows);
-                }
+        for (int r = 0; r < depth; r++) {
+            Rows.read(kernels, inputs.matrix, inputs.matrixRow(first + r), row, rows, line, 0);
+            if (!inputs.weights.absent()) {
+                kernels.scale(rows, inputs.weights.ofRow(first + r), line, 0);
             }
-            int done = 0;
-            if (count == BATCH) {
-                int blocks = rows / BATCH;
-                int step = BATCH * TileKernels.ROW_STRIDE;
-                Storage source = scratch.bufferStorage(0);
-                kernels.transpose(blocks, source, 0, rows, BATCH, scratch.rows, from, TileKernels.ROW_STRIDE, step);
-                done = blocks * BATCH;
-            }
-            for (int i = done; i < rows; i++) {
-                int target = i * TileKernels.ROW_STRIDE + from;
-                for (int r = 0; r < count; r++) {
-                    scratch.rows[target + r] = batch[r * rows + i];
-                }
-            }
+            int to = r * TileKernels.BLOCK;
+            int step = depth * TileKernels.BLOCK;
+            kernels.copyRows(groups, TileKernels.BLOCK, source, 0, height, target, to, step);
         }
     }
 
     @Override
     int preparePanels(int expert, int panel, int count, int k, int depth, Scratch scratch) {
-        int ready = Math.min(count, PANEL_GROUP);
-        int columns = ready * TileKernels.PANEL;
-        float[] packed = scratch.packPanels(ready, depth);
-        float[] line = scratch.buffer(1, columns);
-        float[] buffer = scratch.buffer(2, columns);
+        int ready = Math.min(count, panelGroup(depth));
+        scratch.packPanels(ready, depth);
         int first = topology.offset(expert) + k;
         for (int r = 0; r < depth; r++) {
-            gradients.readColumns(
-                    kernels,
-                    outputs.matrix,
-                    outputs.matrixRow(first + r),
-                    panel * TileKernels.PANEL,
-                    columns,
-                    line,
-                    0,
-                    buffer);
-            if (!outputs.weights.absent()) {
-                kernels.scale(columns, outputs.weights.ofRow(first + r), line, 0);
-            }
-            for (int p = 0; p < ready; p++) {
-                System.arraycopy(
-                        line, p * TileKernels.PANEL, packed, (p * depth + r) * TileKernels.PANEL, TileKernels.PANEL);
-            }
+            gradients.packColumns(kernels, outputs.matrix, outputs.matrixRow(first + r), panel, ready, r, scratch);
         }
         return ready;
     }

@@ -49,7 +49,7 @@ final class WorkList {
     }
 
     private static int tiles(Product product, int group) {
-        return Math.ceilDiv(product.rows(group), ProductRunner.maxRows(product.depth(group)));
+        return Math.ceilDiv(product.rows(group), ProductRunner.maxRows(product, group));
     }
 
     private static int height(Product product, int group) {

@@ -40,6 +40,107 @@ class TileKernelsTest {
         }
     }
 
+    @Test
+    void vectorMultiplyColumnsAndPanels() {
+        multiplyColumnsAndPanels(vector);
+    }
+
+    @Test
+    void emittedMultiplyColumnsAndPanels() {
+        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        multiplyColumnsAndPanels(new EmittedKernels(Width.YMM, scalar));
+        if (EmittedKernels.widest() == Width.ZMM) {
+            multiplyColumnsAndPanels(new EmittedKernels(Width.ZMM, scalar));
+        }
+    }
+
+    private void multiplyColumnsAndPanels(TileKernels kernels) {
+        for (int rows = 0; rows <= 32; rows++) {
+            for (int depth : new int[] {0, 1, 13, 64, 97}) {
+                multiplyColumns(kernels, rows, depth);
+            }
+            for (int depth : new int[] {0, 32, 64, 160}) {
+                multiplyPanels(kernels, rows, depth, TileKernels.PANEL);
+                multiplyPanels(kernels, rows, depth, TileKernels.BLOCK);
+            }
+        }
+        multiplyColumns(kernels, 207, 3);
+    }
+
+    private void multiplyColumns(TileKernels kernels, int rows, int depth) {
+        float[] values = normal(rows * depth);
+        Storage b = Storage.of(normal(5 + depth * TileKernels.PANEL));
+        float[] start = guarded(rows * TileKernels.PANEL);
+        float[] expected = start.clone();
+        Storage tile = copy(Storage.of(start), kernels);
+        float[] a = interleaved(scalar, values, rows, depth);
+        scalar.multiplyColumns(rows, depth, a, 3, b, 5, Storage.of(expected), 8);
+        float[] own = interleaved(kernels, values, rows, depth);
+        kernels.multiplyColumns(rows, depth, own, 3, copy(b, kernels), 5, tile, 8);
+        float[] actual = new float[start.length];
+        tile.read(0, actual.length, actual, 0);
+        assertArrayEquals(expected, actual, kernels.description() + ", rows and depth: " + rows + " " + depth);
+    }
+
+    private static float[] interleaved(TileKernels kernels, float[] values, int rows, int depth) {
+        int height = kernels.interleavedRows();
+        float[] a = new float[3 + Math.ceilDiv(rows, height) * depth * TileKernels.BLOCK];
+        for (int i = 0; i < rows; i++) {
+            for (int k = 0; k < depth; k++) {
+                a[3 + (i / height * depth + k) * TileKernels.BLOCK + i % height] = values[i * depth + k];
+            }
+        }
+        return a;
+    }
+
+    /** The scalar kernels differ only in where they find the left operand. */
+    @Test
+    void scalarMultiplyColumnsAndPanels() {
+        int rows = 21;
+        int depth = 64;
+        float[] values = normal(rows * depth);
+        float[] a = new float[rows * TileKernels.ROW_STRIDE];
+        float[] panels = new float[2 * rows * TileKernels.PANEL];
+        for (int i = 0; i < rows; i++) {
+            System.arraycopy(values, i * depth, a, i * TileKernels.ROW_STRIDE, depth);
+            for (int k = 0; k < depth; k++) {
+                panels[(k / 32 * rows + i) * TileKernels.PANEL + k % 32] = values[i * depth + k];
+            }
+        }
+        Storage b = Storage.of(normal(depth * TileKernels.PANEL));
+        float[] start = normal(rows * TileKernels.PANEL);
+        float[] expected = start.clone();
+        scalar.multiply(rows, depth, a, 0, b, 0, Storage.of(expected), 0, b, 0, 0);
+        float[] byColumns = start.clone();
+        scalar.multiplyColumns(
+                rows, depth, interleaved(scalar, values, rows, depth), 3, b, 0, Storage.of(byColumns), 0);
+        assertArrayEquals(expected, byColumns);
+        float[] byPanels = start.clone();
+        Storage w = Storage.of(panels);
+        scalar.multiplyPanels(rows, depth, 32, w, 0, rows * 32, b, 0, Storage.of(byPanels), 0, 0, 0);
+        assertArrayEquals(expected, byPanels);
+    }
+
+    private void multiplyPanels(TileKernels kernels, int rows, int depth, int columns) {
+        int stride = 33 * TileKernels.PANEL;
+        Storage a = Storage.of(normal(3 + depth / TileKernels.PANEL * stride + rows * TileKernels.PANEL));
+        Storage b = Storage.of(normal(5 + depth * TileKernels.PANEL));
+        float[] start = guarded(rows * TileKernels.PANEL);
+        float[] expected = start.clone();
+        Storage tile = copy(Storage.of(start), kernels);
+        scalar.multiplyPanels(rows, depth, TileKernels.PANEL, a, 3, stride, b, 5, Storage.of(expected), 8, 0, 0);
+        Storage own = copy(a, kernels);
+        kernels.multiplyPanels(rows, depth, columns, own, 3, stride, copy(b, kernels), 5, tile, 8, 99, 700);
+        float[] actual = new float[start.length];
+        tile.read(0, actual.length, actual, 0);
+        for (int i = 0; i < rows && columns < TileKernels.PANEL; i++) { // the others may have been computed or not
+            int from = 8 + i * TileKernels.PANEL + columns;
+            System.arraycopy(expected, from, actual, from, TileKernels.PANEL - columns);
+        }
+        String what = "%s, rows %d, depth %d, columns %d".formatted(kernels.description(), rows, depth, columns);
+        assertArrayEquals(expected, actual, what);
+    }
+
     private void multiplyEveryNumberOfRows(TileKernels kernels) {
         for (int rows = 0; rows <= 31; rows++) {
             for (int depth : new int[] {0, 1, 13, 31, 33, 207, TileKernels.DEPTH}) {
@@ -158,6 +259,33 @@ class TileKernelsTest {
         assertOutside(() -> emitted.multiply(2, 10, a, -1, b, 0, c, 0, b, 0, 99));
         assertOutside(() -> emitted.multiply(2, 10, a, 0, b, 1, c, 0, b, 0, 99));
         assertOutside(() -> emitted.multiply(2, 10, a, 0, b, 0, c, 1, b, 0, 99));
+    }
+
+    @Test
+    void emittedChecksBoundsOfColumnsAndPanels() {
+        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        TileKernels emitted = new EmittedKernels(Width.YMM, scalar);
+        float[] a = new float[10 * TileKernels.BLOCK];
+        Storage b = Storage.of(new float[10 * TileKernels.PANEL]);
+        Storage c = Storage.of(new float[4 * TileKernels.PANEL]);
+        emitted.multiplyColumns(4, 10, a, 0, b, 0, c, 0);
+        assertOutside(() -> emitted.multiplyColumns(-1, 10, a, 0, b, 0, c, 0));
+        assertOutside(() -> emitted.multiplyColumns(4, -1, a, 0, b, 0, c, 0));
+        assertOutside(() -> emitted.multiplyColumns(4, 10, a, 1, b, 0, c, 0));
+        assertOutside(() -> emitted.multiplyColumns(7, 10, a, 0, b, 0, c, 0));
+        assertOutside(() -> emitted.multiplyColumns(5, 10, a, 0, b, 0, c, 0));
+        assertOutside(() -> emitted.multiplyColumns(4, 10, a, 0, b, 1, c, 0));
+        assertOutside(() -> emitted.multiplyColumns(4, 10, a, 0, b, 0, c, 1));
+        Storage w = Storage.of(new float[1000 + 4 * TileKernels.PANEL]);
+        Storage p = Storage.of(new float[64 * TileKernels.PANEL]);
+        emitted.multiplyPanels(4, 64, 32, w, 0, 1000, p, 0, c, 0, 0, 0);
+        assertOutside(() -> emitted.multiplyPanels(4, 64, 32, w, 1, 1000, p, 0, c, 0, 0, 0));
+        assertOutside(() -> emitted.multiplyPanels(4, 64, 32, w, 0, 1001, p, 0, c, 0, 0, 0));
+        assertOutside(() -> emitted.multiplyPanels(4, 64, 32, w, 0, -1, p, 0, c, 0, 0, 0));
+        assertOutside(() -> emitted.multiplyPanels(4, 63, 32, w, 0, 1000, p, 0, c, 0, 0, 0));
+        assertOutside(() -> emitted.multiplyPanels(33, 32, 32, w, 0, 1000, p, 0, c, 0, 0, 0));
+        assertOutside(() -> emitted.multiplyPanels(4, 64, 32, w, 0, 1000, p, 1, c, 0, 0, 0));
+        assertOutside(() -> emitted.multiplyPanels(4, 64, 32, w, 0, 1000, p, 0, c, 1, 0, 0));
     }
 
     private static void assertOutside(Executable call) {

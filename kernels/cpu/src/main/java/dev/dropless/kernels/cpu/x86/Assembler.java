@@ -259,7 +259,18 @@ public final class Assembler {
     }
 
     /**
-     * add r64, imm32.
+     * prefetchw: asks for a cache line in the first-level cache, to be written.
+     *
+     * @param memory where
+     */
+    public void prefetchForWrite(Address memory) {
+        rexForMemory(0, null, memory, false);
+        bytes(0x0F, 0x0D);
+        address(1, memory, 1);
+    }
+
+    /**
+     * add r64, imm32; sets the zero flag.
      *
      * @param register destination
      * @param value what to add
@@ -282,6 +293,27 @@ public final class Assembler {
      */
     public void add(Gpr register, Gpr other) {
         bytes(0x48 | other.high() << 2 | register.high(), 0x01, 0xC0 | other.low() << 3 | register.low());
+    }
+
+    /**
+     * sub r64, r64.
+     *
+     * @param register destination
+     * @param other what to subtract
+     */
+    public void subtract(Gpr register, Gpr other) {
+        bytes(0x48 | other.high() << 2 | register.high(), 0x29, 0xC0 | other.low() << 3 | register.low());
+    }
+
+    /**
+     * mov r64, imm32.
+     *
+     * @param register destination
+     * @param value sign-extended
+     */
+    public void move(Gpr register, int value) {
+        bytes(0x48 | register.high(), 0xC7, 0xC0 | register.low());
+        int32(value);
     }
 
     /**
