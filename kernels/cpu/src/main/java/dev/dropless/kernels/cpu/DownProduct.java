@@ -19,8 +19,13 @@ final class DownProduct extends RowProduct {
     }
 
     @Override
+    boolean paired() {
+        return canPair(hidden);
+    }
+
+    @Override
     void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
-        Rows.read(kernels, hidden, row, k, depth, target, offset);
+        packTerms(hidden, row, k, depth, target, offset);
     }
 
     @Override

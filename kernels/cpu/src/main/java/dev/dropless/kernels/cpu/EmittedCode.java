@@ -84,6 +84,7 @@ final class EmittedCode {
 
     private final Width width;
     private final Format format;
+    private final VectorOp multiplyAdd;
     private final Assembler assembler;
     /** By left operand, lines fetched ahead with every term, rows. */
     private final MemorySegment[][][] entries;
@@ -97,11 +98,20 @@ final class EmittedCode {
      * @throws UnsupportedOperationException if the system refuses executable memory
      */
     EmittedCode(Width width, Format format) {
+        this(width, format, VectorOp.FMA, format == Format.F32 ? List.of(Left.values()) : List.of(Left.ROWS));
+    }
+
+    /** Kernels for packed rows and panels of bfloat16 pairs: every term is a pair, whose upper halves are multiplied and added first (AVX512_BF16). */
+    static EmittedCode ofPairs() {
+        return new EmittedCode(Width.ZMM, Format.F32, VectorOp.DOT_BF16, List.of(Left.ROWS));
+    }
+
+    private EmittedCode(Width width, Format format, VectorOp multiplyAdd, List<Left> lefts) {
         this.width = width;
         this.format = format;
+        this.multiplyAdd = multiplyAdd;
         this.assembler = new Assembler(width);
         int maxRows = maxRows();
-        List<Left> lefts = format == Format.F32 ? List.of(Left.values()) : List.of(Left.ROWS);
         int[][][] offsets = new int[Left.values().length][2][maxRows + 1];
         int[] halfOffsets = new int[maxRows + 1];
         for (int rows = 1; rows <= maxRows; rows++) {
@@ -110,7 +120,7 @@ final class EmittedCode {
                     offsets[left.ordinal()][lines - 1][rows] = kernel(left, rows, lines, TileKernels.PANEL);
                 }
             }
-            halfOffsets[rows] = format == Format.F32 ? kernel(Left.PANELS, rows, 1, TileKernels.PANEL / 2) : 0;
+            halfOffsets[rows] = lefts.contains(Left.PANELS) ? kernel(Left.PANELS, rows, 1, TileKernels.PANEL / 2) : 0;
         }
         ExecutableCode code = ExecutableCode.load(assembler.toByteArray());
         this.halfEntries = new MemorySegment[maxRows + 1];
@@ -263,7 +273,7 @@ final class EmittedCode {
             int broadcast = firstBroadcast + i % BROADCASTS;
             assembler.vector(VectorOp.BROADCAST, broadcast, 0, Address.at(A, i * rowBytes(left)));
             for (int j = 0; j < vectors; j++) {
-                assembler.vector(VectorOp.FMA, i * vectors + j, broadcast, firstB + j);
+                assembler.vector(multiplyAdd, i * vectors + j, broadcast, firstB + j);
             }
         }
         assembler.add(B, TileKernels.PANEL * format.bytes());

@@ -35,6 +35,9 @@ final class EmittedConversions {
     private static final Gpr TARGET_STRIDE = Gpr.R9;
     private static final Gpr ROWS = Gpr.RAX;
 
+    /** Bytes of a pair of bfloat16. */
+    private static final int PAIR = 4;
+
     /** Registers of {@link #storeBf16}, set once. */
     private static final int BELOW_HALF = 29;
 
@@ -43,6 +46,8 @@ final class EmittedConversions {
     private static final int NAN_MASK = 1;
 
     private final Width width;
+    private final MemorySegment pairs;
+    private final MemorySegment rotation;
     private final MemorySegment[] widen = new MemorySegment[2 * Format.values().length];
     private final MemorySegment[] narrow = new MemorySegment[2 * Format.values().length];
 
@@ -65,7 +70,12 @@ final class EmittedConversions {
                 }
             }
         }
+        boolean paired = width == Width.ZMM;
+        int pairsAt = paired ? rows(assembler, Format.BF16.bytes(), PAIR, () -> {}, () -> pair(assembler)) : 0;
+        int rotationAt = paired ? rows(assembler, Format.BF16.bytes(), PAIR, () -> {}, () -> rotate(assembler)) : 0;
         ExecutableCode code = ExecutableCode.load(assembler.toByteArray());
+        this.pairs = code.entry(pairsAt);
+        this.rotation = code.entry(rotationAt);
         for (int i = 0; i < widen.length; i++) {
             widen[i] = code.entry(widenAt[i]);
             narrow[i] = code.entry(narrowAt[i]);
@@ -95,24 +105,60 @@ final class EmittedConversions {
         return to == Format.F32 ? widen[place(from, columns)] : narrow[place(to, columns)];
     }
 
+    /**
+     * Entry point that makes a row of pairs of every two rows of a panel in bfloat16, the element of the first row in the upper half; strides count elements and
+     * pairs.
+     */
+    MemorySegment pairs() {
+        return pairs;
+    }
+
+    /** Entry point that copies blocks of 16 pairs with their halves exchanged; offsets and strides count elements of the source, pairs of the target. */
+    MemorySegment rotation() {
+        return rotation;
+    }
+
+    private void pair(Assembler assembler) {
+        int lanes = width.bytes() / Float.BYTES;
+        int row = TileKernels.PANEL * Format.BF16.bytes();
+        for (int j = 0; j < TileKernels.PANEL; j += lanes) {
+            load(assembler, Format.BF16, 0, Address.at(SOURCE, j * Format.BF16.bytes()));
+            assembler.vector(VectorOp.WIDEN_16, 1, 0, Address.at(SOURCE, row + j * Format.BF16.bytes()));
+            assembler.vector(VectorOp.OR, 0, 0, 1);
+            assembler.vector(VectorOp.STORE, 0, 0, Address.at(TARGET, j * Float.BYTES));
+        }
+    }
+
+    private void rotate(Assembler assembler) {
+        assembler.vector(VectorOp.LOAD, 0, 0, Address.at(SOURCE, 0));
+        assembler.shift(Shift.ROTATE, 0, 0, 16);
+        assembler.vector(VectorOp.STORE, 0, 0, Address.at(TARGET, 0));
+    }
+
     private int rows(Assembler assembler, Format from, Format to, int blocks) {
-        assembler.align(Width.ZMM.bytes());
-        int entry = assembler.position();
-        assembler.loadAddress(SOURCE, Address.at(SOURCE, SOURCE_OFFSET, from.bytes(), 0));
-        assembler.loadAddress(TARGET, Address.at(TARGET, TARGET_OFFSET, to.bytes(), 0));
-        assembler.load(ROWS, Address.at(Gpr.RSP, Long.BYTES));
-        if (to == Format.BF16) {
+        Runnable constants = () -> {
             assembler.vector(VectorOp.ONES, BELOW_HALF, BELOW_HALF, BELOW_HALF);
             assembler.shift(Shift.RIGHT, LAST_BIT, BELOW_HALF, 31);
             assembler.shift(Shift.LEFT, QUIET_BIT, LAST_BIT, 22);
             assembler.shift(Shift.RIGHT, BELOW_HALF, BELOW_HALF, 17);
-        }
+        };
+        return rows(assembler, from.bytes(), to.bytes(), to == Format.BF16 ? constants : () -> {}, () -> {
+            for (int j = 0; j < blocks * TileKernels.BLOCK; j += width.bytes() / Float.BYTES) {
+                load(assembler, from, 0, Address.at(SOURCE, j * from.bytes()));
+                store(assembler, to, Address.at(TARGET, j * to.bytes()));
+            }
+        });
+    }
+
+    private static int rows(Assembler assembler, int sourceBytes, int targetBytes, Runnable constants, Runnable row) {
+        assembler.align(Width.ZMM.bytes());
+        int entry = assembler.position();
+        assembler.loadAddress(SOURCE, Address.at(SOURCE, SOURCE_OFFSET, sourceBytes, 0));
+        assembler.loadAddress(TARGET, Address.at(TARGET, TARGET_OFFSET, targetBytes, 0));
+        assembler.load(ROWS, Address.at(Gpr.RSP, Long.BYTES));
+        constants.run();
         int loop = assembler.position();
-        int lanes = width.bytes() / Float.BYTES;
-        for (int j = 0; j < blocks * TileKernels.BLOCK; j += lanes) {
-            load(assembler, from, 0, Address.at(SOURCE, j * from.bytes()));
-            store(assembler, to, Address.at(TARGET, j * to.bytes()));
-        }
+        row.run();
         assembler.add(SOURCE, SOURCE_STRIDE);
         assembler.add(TARGET, TARGET_STRIDE);
         assembler.decrement(ROWS);

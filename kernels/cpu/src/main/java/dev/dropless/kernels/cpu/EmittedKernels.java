@@ -6,10 +6,14 @@ import dev.dropless.kernels.cpu.x86.Assembler.Width;
 import dev.dropless.kernels.cpu.x86.CpuFeatures;
 import dev.dropless.kernels.cpu.x86.ForeignCall;
 import dev.dropless.kernels.cpu.x86.LargePages;
+import dev.dropless.kernels.cpu.x86.ThroughputLoop;
+import dev.dropless.kernels.cpu.x86.VectorOp;
 import java.lang.foreign.Arena;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.nio.ByteOrder;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -20,7 +24,7 @@ import org.jspecify.annotations.Nullable;
  * The tier of emitted machine code: products by {@link EmittedCode}, called on the arrays themselves; everything else by the Vector API where it can be used,
  * else by plain Java.
  */
-final class EmittedKernels implements TileKernels {
+final class EmittedKernels extends ElementwiseKernels {
 
     /**
      * A critical call gets the addresses of arrays, and no garbage collection starts while it lasts: with the rows of
@@ -91,6 +95,30 @@ final class EmittedKernels implements TileKernels {
         return all;
     }
 
+    /** Emitted where it is wanted. */
+    private static final class Pairs {
+        static final EmittedCode CODE = EmittedCode.ofPairs();
+
+        private Pairs() {}
+    }
+
+    /** Whether this processor multiplies pairs of bfloat16 faster than floats: measured once, since among those that have the instruction some do not. */
+    private static final class PairRate {
+        static final boolean FASTER = measure();
+
+        private PairRate() {}
+
+        private static boolean measure() {
+            if (Host.FEATURES == null || !Host.FEATURES.avx512Bf16()) {
+                return false;
+            }
+            try (ThroughputLoop pairs = new ThroughputLoop(VectorOp.DOT_BF16);
+                    ThroughputLoop floats = new ThroughputLoop(VectorOp.FMA)) {
+                return pairs.flopsPerSecond() > floats.flopsPerSecond();
+            }
+        }
+    }
+
     private static final class Avx2 {
         static final EmittedCode CODE = new EmittedCode(Width.YMM, Format.F32);
         static final EmittedConversions CONVERSIONS = new EmittedConversions(Width.YMM);
@@ -98,10 +126,13 @@ final class EmittedKernels implements TileKernels {
         private Avx2() {}
     }
 
+    /** A pair of bfloat16. */
+    private static final ValueLayout.OfInt PAIR = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
     private final Width width;
     private final EmittedCode code;
     private final EmittedConversions conversions;
-    private final TileKernels others;
+    private final boolean pairs;
 
     /**
      * Emits the kernels, if that was not done before.
@@ -110,10 +141,25 @@ final class EmittedKernels implements TileKernels {
      * @param others kernels for everything but products
      */
     EmittedKernels(Width width, TileKernels others) {
+        this(width, others, width == Width.ZMM && PairRate.FASTER);
+    }
+
+    /**
+     * The same with a choice for bfloat16.
+     *
+     * @param pairs whether to multiply pairs of terms; the processor has AVX512_BF16
+     */
+    EmittedKernels(Width width, TileKernels others, boolean pairs) {
+        super(others);
         this.width = width;
         this.code = width == Width.ZMM ? Avx512.CODE : Avx2.CODE;
         this.conversions = width == Width.ZMM ? Avx512.CONVERSIONS : Avx2.CONVERSIONS;
-        this.others = others;
+        this.pairs = pairs;
+    }
+
+    /** Whether the processor has dot products of bfloat16 pairs; only after {@link #disqualifier} found nothing. */
+    static boolean hasPairs() {
+        return Host.FEATURES != null && Host.FEATURES.avx512Bf16();
     }
 
     /** Why emitted code cannot run here, or null. The reasons are in the order in which a user would have to remove them. */
@@ -146,7 +192,8 @@ final class EmittedKernels implements TileKernels {
 
     @Override
     public String description() {
-        return "emitted %s, %s".formatted(width == Width.ZMM ? "AVX-512" : "AVX2", others.description());
+        String set = width == Width.ZMM ? "AVX-512" : "AVX2";
+        return "emitted %s%s, %s".formatted(set, pairs ? " with bfloat16 pairs" : "", others.description());
     }
 
     /** Runs of a huge page and more get huge pages, others a cache line's alignment. */
@@ -187,6 +234,22 @@ final class EmittedKernels implements TileKernels {
             Storage next,
             int nextOffset,
             int nextLength) {
+        multiply(code(b.format()), rows, depth, a, aOffset, b, bOffset, c, cOffset, next, nextOffset, nextLength);
+    }
+
+    private static void multiply(
+            EmittedCode wanted,
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int nextOffset,
+            int nextLength) {
         if (rows == 0 || depth == 0) {
             return;
         }
@@ -195,9 +258,8 @@ final class EmittedKernels implements TileKernels {
         }
         checkLeft(rows, depth, aOffset + (rows - 1L) * ROW_STRIDE + depth, a.length, aOffset);
         checkPanel(rows, depth, b, bOffset, c, cOffset);
-        EmittedCode wanted = code(b.format());
         MemorySegment left = MemorySegment.ofArray(a);
-        int groups = Math.ceilDiv(rows, code.maxRows());
+        int groups = Math.ceilDiv(rows, wanted.maxRows());
         int height = rows / groups;
         int higher = rows % groups; // so many groups have one row more
         // All groups together fetch what is asked for, with no more than a row of a panel for every term.
@@ -214,6 +276,54 @@ final class EmittedKernels implements TileKernels {
             MemorySegment entry = wanted.entry(Left.ROWS, height, lines(step));
             call(entry, groups - higher, depth, left, from, b, bOffset, c, to, next, ahead, step, 0);
         }
+    }
+
+    @Override
+    public boolean pairs() {
+        return pairs;
+    }
+
+    @Override
+    public void multiplyPairs(
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int nextOffset,
+            int nextLength) {
+        checkFloats(b);
+        multiply(Pairs.CODE, rows, depth, a, aOffset, b, bOffset, c, cOffset, next, nextOffset, nextLength);
+    }
+
+    @Override
+    public void pairTerms(int count, MemorySegment source, long sourceOffset, float[] target, int targetOffset) {
+        int blocks = count / BLOCK;
+        MemorySegment to = MemorySegment.ofArray(target);
+        if (blocks > 0) {
+            checkRows(1, 2 * BLOCK * blocks, source, Format.BF16, sourceOffset, 0);
+            checkRows(1, BLOCK * blocks, to, Format.F32, targetOffset, 0);
+            copy(conversions.rotation(), blocks, source, sourceOffset, 4L * BLOCK, to, targetOffset, 4L * BLOCK);
+        }
+        for (int i = blocks * BLOCK; i < count; i++) {
+            int pair = source.get(PAIR, (sourceOffset + 2L * i) * Format.BF16.bytes());
+            to.set(PAIR, (long) (targetOffset + i) * Float.BYTES, Integer.rotateLeft(pair, 16));
+        }
+    }
+
+    @Override
+    public void pairRows(int count, MemorySegment source, long sourceOffset, float[] target, int targetOffset) {
+        if (count == 0) {
+            return;
+        }
+        MemorySegment to = MemorySegment.ofArray(target);
+        checkRows(1, 2 * PANEL * count, source, Format.BF16, sourceOffset, 0);
+        checkRows(1, PANEL * count, to, Format.F32, targetOffset, 0);
+        copy(conversions.pairs(), count, source, sourceOffset, 4L * PANEL, to, targetOffset, 4L * PANEL);
     }
 
     /** Cache lines to fetch with every term. */
@@ -442,16 +552,31 @@ final class EmittedKernels implements TileKernels {
         checkRows(rows, columns, source, from, sourceOffset, sourceStride);
         checkRows(rows, columns, target, to, targetOffset, targetStride);
         checkWritable(target);
+        MemorySegment entry = conversions.entry(from, to, columns);
+        copy(
+                entry,
+                rows,
+                source,
+                sourceOffset,
+                sourceStride * from.bytes(),
+                target,
+                targetOffset,
+                targetStride * to.bytes());
+    }
+
+    /** Offsets in elements, strides in bytes. */
+    private static void copy(
+            MemorySegment entry,
+            int rows,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceBytes,
+            MemorySegment target,
+            long targetOffset,
+            long targetBytes) {
         try {
             Calls.COPY.invokeExact(
-                    conversions.entry(from, to, columns),
-                    source,
-                    sourceOffset,
-                    sourceStride * from.bytes(),
-                    target,
-                    targetOffset,
-                    targetStride * to.bytes(),
-                    (long) rows);
+                    entry, source, sourceOffset, sourceBytes, target, targetOffset, targetBytes, (long) rows);
         } catch (Throwable e) { // what invokeExact declares
             throw ForeignCall.unchecked(e);
         }
@@ -479,50 +604,5 @@ final class EmittedKernels implements TileKernels {
             throw new IndexOutOfBoundsException(
                     "%d blocks at %d, stride %d, step %d of %d elements".formatted(blocks, offset, stride, step, size));
         }
-    }
-
-    @Override
-    public void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset) {
-        others.axpy(n, alpha, x, xOffset, y, yOffset);
-    }
-
-    @Override
-    public void scale(int n, float alpha, float[] x, int xOffset) {
-        others.scale(n, alpha, x, xOffset);
-    }
-
-    @Override
-    public float dot(int n, float[] x, int xOffset, float[] y, int yOffset, float[] lanes) {
-        return others.dot(n, x, xOffset, y, yOffset, lanes);
-    }
-
-    @Override
-    public void activate(FloatActivation activation, int n, float[] a, int aOffset, float[] h, int hOffset) {
-        others.activate(activation, n, a, aOffset, h, hOffset);
-    }
-
-    @Override
-    public void activateGated(
-            FloatActivation activation, int n, float[] a, int aOffset, float[] b, int bOffset, float[] h, int hOffset) {
-        others.activateGated(activation, n, a, aOffset, b, bOffset, h, hOffset);
-    }
-
-    @Override
-    public void differentiate(FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset) {
-        others.differentiate(activation, n, g, gOffset, a, aOffset);
-    }
-
-    @Override
-    public void differentiateGated(
-            FloatActivation activation,
-            int n,
-            float[] g,
-            int gOffset,
-            float[] a,
-            int aOffset,
-            float[] b,
-            int bOffset,
-            float[] h) {
-        others.differentiateGated(activation, n, g, gOffset, a, aOffset, b, bOffset, h);
     }
 }

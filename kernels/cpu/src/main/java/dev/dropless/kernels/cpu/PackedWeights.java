@@ -68,6 +68,10 @@ final class PackedWeights {
         return panels;
     }
 
+    Format format() {
+        return experts[0].format();
+    }
+
     /** Columns of one part in a panel. */
     int lane() {
         return PANEL / parts;
@@ -165,19 +169,11 @@ final class PackedWeights {
     }
 
     /** As {@link Product#preparePanels}, for rows k.. of the weights. */
-    int panels(TileKernels kernels, int expert, int panel, int count, int k, int depth, Scratch scratch) {
-        Storage storage = experts[expert];
-        int first = index(panel, k);
-        if (storage.isFloats() || scratch.height <= kernels.narrowRows()) {
-            scratch.panels = storage;
-            scratch.panelOffset = first;
-            scratch.panelStride = panelRows * PANEL;
-            return count;
-        }
-        widen(kernels, storage, first, depth, scratch.packPanels(1, depth), 0);
-        scratch.ahead = storage;
-        scratch.aheadOffset = first + panelRows * PANEL;
-        return 1;
+    int panels(int expert, int panel, int count, int k, Scratch scratch) {
+        scratch.panels = experts[expert];
+        scratch.panelOffset = index(panel, k);
+        scratch.panelStride = panelRows * PANEL;
+        return count;
     }
 
     /** As {@link Product#prepareTile}: inputs 32 panel.., packed columns k.. */
@@ -194,20 +190,9 @@ final class PackedWeights {
         float[] target = scratch.convertPanels(depth * PANEL);
         scratch.panelStride = PANEL * PANEL;
         for (int c = 0; c < depth; c += PANEL) {
-            widen(kernels, storage, index((k + c) / PANEL, first), height, target, c * PANEL);
+            storage.widen(kernels, index((k + c) / PANEL, first), height, target, c * PANEL);
         }
         return height;
-    }
-
-    /** Rows of a panel as floats. */
-    private static void widen(TileKernels kernels, Storage storage, int index, int rows, float[] target, int offset) {
-        if (kernels.converts(storage.format(), Format.F32)) {
-            MemorySegment floats = MemorySegment.ofArray(target);
-            kernels.convertRows(
-                    rows, PANEL, storage.format(), storage.segment(), index, PANEL, Format.F32, floats, offset, PANEL);
-        } else {
-            storage.read(index, rows * PANEL, target, offset);
-        }
     }
 
     /** The storage of an expert if its rows of a panel are tiles without padding in single precision, else null. */

@@ -43,12 +43,12 @@ abstract class RowProduct extends Product {
 
     @Override
     final int depth(int expert) {
-        return transposed ? weights.panels() * TileKernels.PANEL : weights.inputs();
+        return transposed ? weights.panels() * TileKernels.PANEL : paired() ? weights.inputs() / 2 : weights.inputs();
     }
 
     @Override
     final int preparePanels(int expert, int panel, int count, int k, int depth, Scratch scratch) {
-        return weights.panels(kernels, expert, panel, count, k, depth, scratch);
+        return weights.panels(expert, panel, count, paired() ? 2 * k : k, scratch);
     }
 
     @Override
@@ -61,6 +61,23 @@ abstract class RowProduct extends Product {
         int first = topology.offset(expert) + row;
         for (int i = 0; i < rows; i++) {
             packRow(first + i, k, depth, scratch.rows, scratch.rowsOffset + i * TileKernels.ROW_STRIDE, scratch);
+        }
+    }
+
+    /** Whether rows of a matrix can be multiplied with the weights by pairs. */
+    final boolean canPair(Matrix matrix) {
+        return kernels.pairs()
+                && matrix.type() == ElementType.BF16
+                && weights.format() == Format.BF16
+                && weights.inputs() % 2 == 0;
+    }
+
+    /** Copies elements, or pairs of elements, k..k+depth-1 of a row of a matrix. */
+    final void packTerms(Matrix matrix, long row, int k, int depth, float[] target, int offset) {
+        if (paired()) {
+            kernels.pairTerms(depth, matrix.segment(), matrix.index(row, 2L * k), target, offset);
+        } else {
+            Rows.read(kernels, matrix, row, k, depth, target, offset);
         }
     }
 

@@ -29,13 +29,6 @@ final class Scratch {
     /** Elements from one to the next. */
     int panelStride;
 
-    /** Where panels that were packed come from, so that the next one can be fetched meanwhile. */
-    Storage ahead = NONE;
-    /** Where the next one begins there. */
-    int aheadOffset;
-    /** Rows of the task. */
-    int height;
-
     /** Partial sums of dot products. */
     final float[] lanes = new float[TileKernels.DOT_LANES];
 
@@ -105,19 +98,23 @@ final class Scratch {
         panels = packed;
         panelOffset = 0;
         panelStride = depth * TileKernels.PANEL;
-        ahead = NONE;
         return array;
     }
 
     /** Makes room for {@code count} floats, in which {@link #panels} are to lie while others stay packed. */
     float[] convertPanels(int count) {
+        panels = converted(count);
+        panelOffset = 0;
+        return panels.array();
+    }
+
+    /** Room for {@code count} floats that panels of another format become. */
+    Storage converted(int count) {
         float[] array = grown(converted.array(), count);
         if (array != converted.array()) {
             converted = Storage.of(array);
         }
-        panels = converted;
-        panelOffset = 0;
-        return array;
+        return converted;
     }
 
     /**
@@ -150,7 +147,6 @@ final class Scratch {
 
         synchronized void give(Scratch scratch) {
             scratch.panels = NONE; // do not keep weights alive
-            scratch.ahead = NONE;
             free.push(scratch);
         }
     }

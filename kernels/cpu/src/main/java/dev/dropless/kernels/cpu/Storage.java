@@ -81,6 +81,25 @@ final class Storage {
         }
     }
 
+    /** Reads rows of a panel, by the kernels' own conversion where there is one. */
+    void widen(TileKernels kernels, int index, int rows, float[] target, int offset) {
+        if (kernels.converts(format, Format.F32)) {
+            kernels.convertRows(
+                    rows,
+                    TileKernels.PANEL,
+                    format,
+                    segment,
+                    index,
+                    TileKernels.PANEL,
+                    Format.F32,
+                    MemorySegment.ofArray(target),
+                    offset,
+                    TileKernels.PANEL);
+        } else {
+            read(index, rows * TileKernels.PANEL, target, offset);
+        }
+    }
+
     /** Narrower formats round; 8-bit ones take whole numbers of -127..127 only. */
     void write(float[] source, int offset, int n, int index) {
         if (floats != null) {

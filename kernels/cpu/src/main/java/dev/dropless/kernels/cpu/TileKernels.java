@@ -76,6 +76,40 @@ interface TileKernels {
             int nextOffset,
             int nextLength);
 
+    /** Whether products of bfloat16 are faster by pairs of terms: {@link #multiplyPairs} and what packs for it are there only then. */
+    default boolean pairs() {
+        return false;
+    }
+
+    /**
+     * As {@link #multiply} where every element of a and b is a pair of terms in bfloat16, the first one in the upper half. All products are exact and added in
+     * order, with one rounding each, as if they were floats; but subnormal factors, products and sums count as zero.
+     */
+    default void multiplyPairs(
+            int rows,
+            int depth,
+            float[] a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int nextOffset,
+            int nextLength) {
+        throw new UnsupportedOperationException("no pairs");
+    }
+
+    /** Makes pairs of elements 2i, 2i+1 of a run of bfloat16. */
+    default void pairTerms(int pairs, MemorySegment source, long sourceOffset, float[] target, int targetOffset) {
+        throw new UnsupportedOperationException("no pairs");
+    }
+
+    /** Makes rows of pairs of rows 2k, 2k+1 of a panel of bfloat16. */
+    default void pairRows(int pairs, MemorySegment source, long sourceOffset, float[] target, int targetOffset) {
+        throw new UnsupportedOperationException("no pairs");
+    }
+
     /** Rows that are interleaved for {@link #multiplyColumns}, at most BLOCK. */
     int interleavedRows();
 

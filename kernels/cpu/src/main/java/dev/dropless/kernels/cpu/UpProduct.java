@@ -35,9 +35,15 @@ final class UpProduct extends RowProduct {
         this.hidden = hidden;
     }
 
+    /** A weighted input is no bfloat16 any more. */
+    @Override
+    boolean paired() {
+        return inputWeights.absent() && canPair(x);
+    }
+
     @Override
     void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
-        Rows.read(kernels, x, topology.tokenOfRow(row), k, depth, target, offset);
+        packTerms(x, topology.tokenOfRow(row), k, depth, target, offset);
         if (!inputWeights.absent()) {
             kernels.scale(depth, inputWeights.ofRow(row), target, offset);
         }

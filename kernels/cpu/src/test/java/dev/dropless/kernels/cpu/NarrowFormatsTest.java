@@ -201,6 +201,76 @@ class NarrowFormatsTest {
         }
     }
 
+    /** Pairs give what one term after the other gives, bit for bit, as long as nothing is subnormal. */
+    @Test
+    void productsOfPairs() {
+        assumeTrue(EmittedKernels.hasPairs(), "the processor has no dot products of bfloat16 pairs");
+        TileKernels kernels = new EmittedKernels(Width.ZMM, scalar, true);
+        for (int rows = 1; rows <= 31; rows++) {
+            for (int pairs : new int[] {1, 16, 31, 103}) {
+                short[] left = bf16(rows * 2 * pairs + 5);
+                short[] right = bf16((2 * pairs + 1) * TileKernels.PANEL);
+                float[] wideLeft = new float[rows * TileKernels.ROW_STRIDE];
+                float[] pairedLeft = new float[3 + rows * TileKernels.ROW_STRIDE];
+                for (int i = 0; i < rows; i++) {
+                    long from = 5 + 2L * i * pairs;
+                    MemorySegment source = MemorySegment.ofArray(left);
+                    Rows.read(source, ElementType.BF16, from, 2 * pairs, wideLeft, i * TileKernels.ROW_STRIDE);
+                    kernels.pairTerms(pairs, source, from, pairedLeft, 3 + i * TileKernels.ROW_STRIDE);
+                }
+                float[] wideRight = new float[2 * pairs * TileKernels.PANEL];
+                MemorySegment source = MemorySegment.ofArray(right);
+                Rows.read(source, ElementType.BF16, 32, wideRight.length, wideRight, 0);
+                float[] pairedRight = new float[pairs * TileKernels.PANEL];
+                kernels.pairRows(pairs, source, 32, pairedRight, 0);
+                float[] expected = normal(rows * TileKernels.PANEL);
+                float[] actual = expected.clone();
+                Storage b = Storage.of(wideRight);
+                scalar.multiply(rows, 2 * pairs, wideLeft, 0, b, 0, Storage.of(expected), 0, b, 0, 0);
+                Storage pb = Storage.of(pairedRight);
+                kernels.multiplyPairs(rows, pairs, pairedLeft, 3, pb, 0, Storage.of(actual), 0, pb, 0, 0);
+                assertArrayEquals(expected, actual, rows + " rows, pairs: " + pairs);
+            }
+        }
+    }
+
+    /** What vdpbf16ps does with numbers below the normal ones, and fused multiply-adds of floats do not. */
+    @Test
+    void pairsTakeSubnormalsForZero() {
+        assumeTrue(EmittedKernels.hasPairs(), "the processor has no dot products of bfloat16 pairs");
+        TileKernels kernels = new EmittedKernels(Width.ZMM, scalar, true);
+        float[][] cases = {
+            // left, right, sum before, expected
+            {0x1p-130f, 1, 0, 0}, // a factor
+            {0x1p-70f, 0x1p-70f, 0, 0}, // a product
+            {0, 1, 0x1p-130f, 0}, // a sum
+            {0x1p-126f, 1, 0, 0x1p-126f} // the smallest that counts
+        };
+        for (float[] test : cases) {
+            float[] left = {pair(test[0])};
+            float[] right = new float[TileKernels.PANEL];
+            float[] sums = new float[TileKernels.PANEL];
+            Arrays.fill(right, pair(test[1]));
+            Arrays.fill(sums, test[2]);
+            Storage b = Storage.of(right);
+            kernels.multiplyPairs(1, 1, left, 0, b, 0, Storage.of(sums), 0, b, 0, 0);
+            assertEquals(test[3], sums[7], Arrays.toString(test));
+        }
+    }
+
+    /** A number and zero. */
+    private static float pair(float value) {
+        return Float.intBitsToFloat(ElementType.floatToBf16(value) << 16);
+    }
+
+    private short[] bf16(int n) {
+        short[] values = new short[n];
+        for (int i = 0; i < n; i++) {
+            values[i] = ElementType.floatToBf16((float) random.nextGaussian());
+        }
+        return values;
+    }
+
     @Test
     void wholeNumbersOf8BitsAreKept() {
         Storage storage = Storage.ofArray(Format.INT8, 255);

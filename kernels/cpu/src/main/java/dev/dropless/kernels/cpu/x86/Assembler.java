@@ -198,7 +198,7 @@ public final class Assembler {
         bytes(
                 0x62,
                 inverted(dst >> 3) << 7 | inverted(x) << 6 | inverted(b) << 5 | inverted(dst >> 4) << 4 | op.map,
-                op.w << 7 | (~src1 & 15) << 3 | 4 | prefix,
+                (~src1 & 15) << 3 | 4 | prefix,
                 2 << 5 | inverted(src1 >> 4) << 3 | mask,
                 opcode);
     }

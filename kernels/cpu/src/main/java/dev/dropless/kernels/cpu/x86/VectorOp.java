@@ -26,8 +26,6 @@ public enum VectorOp {
     DOT_INT8(2, 1, 0x50, Form.BINARY),
     /** vpermt2ps (AVX-512): lane l of dst becomes lane src1[l] of the table made of dst and src2. */
     PERMUTE(2, 1, 0x7F, Form.BINARY),
-    /** vpermt2w (AVX-512): the same with 16-bit lanes. */
-    PERMUTE_16(2, 1, 0x7D, Form.BINARY_W1),
     /** vpaddd: 32-bit integer addition. */
     ADD_INT32(1, 1, 0xFE, Form.BINARY),
     /** vpandd (AVX-512). */
@@ -51,11 +49,10 @@ public enum VectorOp {
     /** vcvtps2ph: stores floats as binary16, half a vector, rounded to nearest even. */
     STORE_F16(3, 1, 0x1D, Form.UNARY, 2, 0);
 
-    /** Operands, and the W bit of the prefix. */
+    /** Operands. */
     private enum Form {
         UNARY,
-        BINARY,
-        BINARY_W1
+        BINARY
     }
 
     private static final int NO_IMMEDIATE = -1;
@@ -64,7 +61,6 @@ public enum VectorOp {
     final int prefix;
     final int opcode;
     final boolean unary;
-    final int w;
     /** Which fraction of a vector is in memory. */
     final int fraction;
     /** Constant byte at the end, or {@link #NO_IMMEDIATE}. */
@@ -83,7 +79,6 @@ public enum VectorOp {
         this.prefix = prefix;
         this.opcode = opcode;
         this.unary = form == Form.UNARY;
-        this.w = form == Form.BINARY_W1 ? 1 : 0;
         this.fraction = fraction;
         this.immediate = immediate;
     }
