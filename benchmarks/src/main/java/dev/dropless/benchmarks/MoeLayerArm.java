@@ -62,8 +62,7 @@ final class MoeLayerArm implements Arm {
                 .gated(shape.gated())
                 .activation(shape.activation())
                 .build();
-        boolean narrow = task.type() == ElementType.BF16;
-        parameters = MoeLayer.create(kernels, config, narrow ? Precision.BF16 : Precision.F32);
+        parameters = MoeLayer.create(kernels, config, precision(task));
         load();
         layer = capacity == null ? parameters : PaddedExecution.layerLike(kernels, parameters, capacity);
         scope = kernels.memory().open();
@@ -75,6 +74,10 @@ final class MoeLayerArm implements Arm {
         hostDX = Matrix.allocate(arena, ElementType.F32, gradientRows, shape.hiddenSize());
         dX = resident(hostDX);
         gradients = task.backward() ? layer.newGradients(TRAINED, ElementType.F32) : null;
+    }
+
+    private static Precision precision(LayerTask task) {
+        return task.int8() ? Precision.INT8 : task.type() == ElementType.BF16 ? Precision.BF16 : Precision.F32;
     }
 
     private void load() {

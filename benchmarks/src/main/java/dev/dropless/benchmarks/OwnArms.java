@@ -46,6 +46,9 @@ public final class OwnArms implements ArmProvider {
     /** Opens the kernels for a moment: a tier that is not there, or whose name is unknown to this version, says so. */
     @Override
     public @Nullable String unavailable(String arm, Task task) {
+        if (task instanceof LayerTask layer && layer.int8() && OTHERS.contains(arm)) {
+            return "it has no int8 weights";
+        }
         if (arm.equals("loop") && task instanceof LayerTask layer && layer.backward()) {
             return "the loop over experts is forward only";
         }

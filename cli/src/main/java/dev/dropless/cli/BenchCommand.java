@@ -83,7 +83,7 @@ final class BenchCommand implements Callable<Integer> {
             names = "--dtype",
             paramLabel = "NAME",
             defaultValue = "f32",
-            description = "f32 or bf16; default ${DEFAULT-VALUE}")
+            description = "f32, bf16 or int8 (weights in 8 bits, forward only); default ${DEFAULT-VALUE}")
     private String dtype = "f32";
 
     @Option(names = "--quick", description = "one JVM for each arm and short iterations: for a look, not for a claim")

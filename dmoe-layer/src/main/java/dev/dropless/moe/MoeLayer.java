@@ -196,11 +196,16 @@ public final class MoeLayer implements AutoCloseable {
      * @param policy what to keep rather than compute again
      * @param trainable what backward will be asked for
      * @return the saved state; the caller closes it or hands it to backward
-     * @throws IllegalArgumentException as {@link #forward}
+     * @throws IllegalArgumentException as {@link #forward}, and if anything is trainable although the experts are in 8 bits
      */
     public SavedState forwardTraining(
             Matrix x, Matrix y, ForwardOptions options, MemoryPolicy policy, Set<Trainable> trainable) {
         checkForward(x, y, options);
+        if (parameters().precision().int8Experts() && !trainable.isEmpty()) {
+            throw new IllegalArgumentException(
+                    "trainable: expected none because the experts are in 8 bits, which serve the forward pass only, found "
+                            + trainable);
+        }
         LayerPass pass = new LayerPass(parts, x, options, policy, Set.copyOf(trainable));
         boolean done = false;
         try {

@@ -67,8 +67,9 @@ public record Cell(String suite, Task task, List<String> arms) {
         for (String shape : options.shape() == null ? shapes : List.of(options.shape())) {
             MoeShape layer = MoeShape.named(shape);
             for (int t : options.tokens() == null ? tokens : List.of(options.tokens())) {
-                for (String pass :
-                        options.passes().isEmpty() ? (whole ? PASSES : PASSES.subList(0, 1)) : options.passes()) {
+                for (String pass : options.passes().isEmpty()
+                        ? (whole && !options.dtype().equals("int8") ? PASSES : PASSES.subList(0, 1))
+                        : options.passes()) {
                     for (String routing : routings(options, whole ? ROUTINGS : List.of("uniform"))) {
                         tasks.add(new LayerTask(
                                 layer,

@@ -59,9 +59,16 @@ final class Measurement implements AutoCloseable {
     Row.Peak peak(int threads) throws RunnerException {
         double fma = samples(PeakBenchmark.class, "fma", threads).getMin();
         double read = samples(PeakBenchmark.class, "read", threads).getPercentile(50);
+        double dots = PeakBenchmark.hasDotBf16()
+                ? threads
+                        * PeakBenchmark.dotFlops()
+                        / samples(PeakBenchmark.class, "dotBf16", threads).getMin()
+                        / 1e9
+                : 0;
         return new Row.Peak(
                 threads * PeakBenchmark.flops(PeakBenchmark.lanes()) / fma / 1e9,
-                threads * PeakBenchmark.readBytes() / read / 1e9);
+                threads * PeakBenchmark.readBytes() / read / 1e9,
+                dots);
     }
 
     private Statistics samples(Class<?> benchmark, String method, int threads) throws RunnerException {
