@@ -49,7 +49,7 @@ class EmulatorTest {
 
     /** And those of gathered operands. */
     private static final List<String> GATHER_FAULTS =
-            List.of("no-proxy-fence", "no-copy-wait", "no-run-mask", "no-row-mask", "tail-overwrite");
+            List.of("no-proxy-fence", "no-copy-wait", "no-row-mask", "tail-overwrite");
 
     /** Programs, and the faults that each must notice. */
     private static final Map<String, List<String>> FAULTS = new TreeMap<>(Map.of(
@@ -64,9 +64,15 @@ class EmulatorTest {
             "hopper_dense_test",
             with(HOPPER_FAULTS, "no-proxy-fence", "stale-staging", "no-sharing"),
             "hopper_experts_test",
-            with(HOPPER_FAULTS, GATHER_FAULTS, "stale-staging", "no-sharing"),
+            with(HOPPER_FAULTS, GATHER_FAULTS, "no-run-mask", "stale-staging", "no-sharing"),
             "hopper_decode_test",
-            with(HOPPER_FAULTS, GATHER_FAULTS)));
+            with(HOPPER_FAULTS, GATHER_FAULTS, "no-run-mask"),
+            "hopper_dgrad_test",
+            with(HOPPER_FAULTS, GATHER_FAULTS, "no-run-mask", "stale-staging", "no-sharing", "no-scale", "wrong-turn"),
+            "hopper_wgrad_test",
+            with(HOPPER_FAULTS, GATHER_FAULTS, "stale-staging", "no-sharing", "no-scale"),
+            "hopper_blocks_test",
+            with(HOPPER_FAULTS, "no-proxy-fence", "stale-staging", "no-sharing", "tail-overwrite")));
 
     private static List<String> with(List<String> first, List<String> second, String... others) {
         return Stream.of(first, second, List.of(others)).flatMap(List::stream).toList();
