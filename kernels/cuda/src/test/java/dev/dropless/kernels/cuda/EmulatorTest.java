@@ -44,12 +44,12 @@ class EmulatorTest {
             "no-row-mask");
 
     /** Those in the main loop of the Hopper engine. */
-    private static final List<String> HOPPER_FAULTS = List.of(
-            "no-full-wait", "no-empty-wait", "wrong-arrivals", "wrong-bytes", "no-product-wait");
+    private static final List<String> HOPPER_FAULTS =
+            List.of("no-full-wait", "no-empty-wait", "wrong-arrivals", "wrong-bytes", "no-product-wait");
 
     /** And those of gathered operands. */
     private static final List<String> GATHER_FAULTS =
-            List.of("no-proxy-fence", "no-copy-wait", "no-row-mask", "tail-overwrite");
+            List.of("no-proxy-fence", "no-copy-wait", "no-run-mask", "no-row-mask", "tail-overwrite");
 
     /** Programs, and the faults that each must notice. */
     private static final Map<String, List<String>> FAULTS = new TreeMap<>(Map.of(
@@ -64,15 +64,47 @@ class EmulatorTest {
             "hopper_dense_test",
             with(HOPPER_FAULTS, "no-proxy-fence", "stale-staging", "no-sharing"),
             "hopper_experts_test",
-            with(HOPPER_FAULTS, GATHER_FAULTS, "no-run-mask", "stale-staging", "no-sharing"),
+            with(HOPPER_FAULTS, GATHER_FAULTS, "stale-staging", "no-sharing"),
             "hopper_decode_test",
-            with(HOPPER_FAULTS, GATHER_FAULTS, "no-run-mask"),
+            with(HOPPER_FAULTS, GATHER_FAULTS),
             "hopper_dgrad_test",
-            with(HOPPER_FAULTS, GATHER_FAULTS, "no-run-mask", "stale-staging", "no-sharing", "no-scale", "wrong-turn"),
+            with(
+                    HOPPER_FAULTS,
+                    GATHER_FAULTS,
+                    "stale-staging",
+                    "no-tile-barrier",
+                    "no-sharing",
+                    "no-stage-barrier",
+                    "no-scale",
+                    "no-tail-b",
+                    "no-partial",
+                    "wrong-turn",
+                    "no-turn"),
             "hopper_wgrad_test",
-            with(HOPPER_FAULTS, GATHER_FAULTS, "stale-staging", "no-sharing", "no-scale"),
+            with(
+                    HOPPER_FAULTS,
+                    "no-proxy-fence",
+                    "no-copy-wait",
+                    "no-row-mask",
+                    "tail-overwrite",
+                    "stale-staging",
+                    "no-tile-barrier",
+                    "no-sharing",
+                    "no-stage-barrier",
+                    "no-scale",
+                    "no-tail-b",
+                    "wrong-turn"),
             "hopper_blocks_test",
-            with(HOPPER_FAULTS, "no-proxy-fence", "stale-staging", "no-sharing", "tail-overwrite")));
+            with(
+                    HOPPER_FAULTS,
+                    "no-proxy-fence",
+                    "tail-overwrite",
+                    "stale-staging",
+                    "no-tile-barrier",
+                    "no-sharing",
+                    "no-stage-barrier",
+                    "no-tail-a",
+                    "no-tail-b")));
 
     private static List<String> with(List<String> first, List<String> second, String... others) {
         return Stream.of(first, second, List.of(others)).flatMap(List::stream).toList();

@@ -77,7 +77,8 @@ class HopperImagesTest {
                 case "up_gated" -> new Use(4, 6, true);
                 case "up_plain" -> new Use(4, 8, true);
                 case "decode_up_16", "decode_down_16", "decode_up_64", "decode_down_64" -> new Use(8, 0, true);
-                case "down_dgrad" -> new Use(12, 0, true); // of 128 rows, and of 64
+                // Tiles of one warpgroup alone: both halves, and for tiles of at most 64 rows the first one.
+                case "down_dgrad", "up_wgrad_short", "down_wgrad_short" -> new Use(12, 0, true);
                 case "up_wgrad", "down_wgrad" -> new Use(4, 0, true);
                 case "blocks_nn", "blocks_nt", "blocks_tn", "blocks_tt" -> new Use(4, 0, false);
                 default -> throw new IllegalArgumentException("operation: no expectations for " + operation);
