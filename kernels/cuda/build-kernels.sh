@@ -18,7 +18,7 @@ trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$output"
 
 # Families whose names begin with hopper_ are for sm_90a alone: their instructions exist nowhere else.
-read -r -a families <<< "${FAMILIES:-router topology experts weight_gradients combine activate block_sparse convert elementwise hopper_maps hopper_dense hopper_experts hopper_decode}"
+read -r -a families <<< "${FAMILIES:-router topology experts weight_gradients combine activate block_sparse convert elementwise hopper_maps hopper_dense hopper_experts hopper_decode hopper_dgrad hopper_wgrad hopper_blocks}"
 read -r -a targets <<< "${TARGETS:-sm_80 sm_90a}"
 flags=(-std=c++17 -O3 --Werror all-warnings)
 

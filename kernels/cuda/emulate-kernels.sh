@@ -16,7 +16,7 @@ directory=${1:-target/emulator}
 compiler=${CXX:-g++}
 mkdir -p "$directory"
 
-tests=(topology_test router_test experts_test weight_gradients_test block_sparse_test hopper_dense_test hopper_experts_test hopper_decode_test)
+tests=(topology_test router_test experts_test weight_gradients_test block_sparse_test hopper_dense_test hopper_experts_test hopper_decode_test hopper_dgrad_test hopper_wgrad_test hopper_blocks_test)
 
 for name in "${tests[@]}" launch_table; do
     # Newer than all that it could depend on: nothing to do.

@@ -87,11 +87,12 @@ __device__ __forceinline__ void barrier_arrive(Barrier *barrier) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
 }
 
-// Arrives at the barrier at the same place in another block of the cluster.
+// Arrives at the barrier at the same place in another block of the cluster. What it reports are reads that are complete, so it is not made to order
+// writes for the whole cluster: that would be a memory barrier for each stage.
 __device__ __forceinline__ void barrier_arrive(Barrier *barrier, unsigned rank) {
     asm volatile(
         "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
-        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(shared_address(barrier)),
+        "mbarrier.arrive.shared::cluster.b64 _, [remote];\n}" ::"r"(shared_address(barrier)),
         "r"(rank)
         : "memory");
 }
@@ -101,11 +102,12 @@ __device__ __forceinline__ void barrier_arrive_expecting(Barrier *barrier, unsig
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes) : "memory");
 }
 
-// Waits until the phase of this parity has ended. Blocks of the cluster see what was written before arrivals at it.
+// Waits until the phase of this parity has ended: then copies that it counts, and writes of this block's threads before their arrivals, are
+// visible. (Asking for those of the whole cluster would invalidate the first-level cache at every wait.)
 __device__ __forceinline__ void barrier_wait(Barrier *barrier, unsigned parity) {
     asm volatile(
         "{\n.reg .pred done;\nagain_%=:\n"
-        "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n@!done bra again_%=;\n}" ::"r"(
+        "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n@!done bra again_%=;\n}" ::"r"(
             shared_address(barrier)),
         "r"(parity)
         : "memory");

@@ -167,6 +167,11 @@ template <class Engine> struct HopperBlocksJob : BlocksGeometry {
 
     __device__ explicit HopperBlocksJob(const HopperBlocksArguments &a) : BlocksGeometry{a} {}
 
+    __device__ __forceinline__ void acquire_maps() const {
+        acquire_tensor_map(args.a);
+        acquire_tensor_map(args.b);
+    }
+
     __device__ __forceinline__ bool sparse_first() const { return args.kind == kDsd || args.kind == kDds; }
     __device__ __forceinline__ bool by_block_row() const { return args.kind == kSdd || kByBlockRow; }
     __device__ __forceinline__ int block_size() const { return static_cast<int>(args.pattern.block_size); }

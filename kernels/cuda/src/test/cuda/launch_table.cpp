@@ -7,10 +7,13 @@
 #include "convert.cu"
 #include "elementwise.cu"
 #include "experts.cu"
+#include "hopper_blocks.cu"
 #include "hopper_decode.cu"
 #include "hopper_dense.cu"
+#include "hopper_dgrad.cu"
 #include "hopper_experts.cu"
 #include "hopper_maps.cu"
+#include "hopper_wgrad.cu"
 #include "router.cu"
 #include "topology.cu"
 #include "weight_gradients.cu"
@@ -82,5 +85,13 @@ int main() {
     print_hopper<HopperDecodeUpArguments, DecodeEngine<bf16, 64>>("decode_up_64", "hopper_decode");
     print_hopper<HopperDecodeDownArguments, DecodeEngine<bf16, 16>>("decode_down_16", "hopper_decode");
     print_hopper<HopperDecodeDownArguments, DecodeEngine<bf16, 64>>("decode_down_64", "hopper_decode");
+    print_hopper<HopperDownDgradArguments, HopperDownDgradJob<bf16>::Engine>("down_dgrad", "hopper_dgrad");
+    print_hopper<HopperUpDgradArguments, HopperUpDgradJob<bf16>::Engine>("up_dgrad", "hopper_dgrad");
+    print_hopper<HopperWgradArguments, WgradEngine<bf16>>("up_wgrad", "hopper_wgrad");
+    print_hopper<HopperWgradArguments, WgradEngine<bf16>>("down_wgrad", "hopper_wgrad");
+    for (const char *transpositions : {"nn", "nt", "tn", "tt"}) {
+        using Engine = BlocksEngine<bf16, Layout::kDepthMajor, Layout::kDepthMajor>;
+        print_hopper<HopperBlocksArguments, Engine>(std::string("blocks_") + transpositions, "hopper_blocks");
+    }
     return 0;
 }
