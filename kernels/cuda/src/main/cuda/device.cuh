@@ -33,6 +33,7 @@ enum class Fault : int {
     kNoTailB,         // nor in the second
     kNoPartial,       // one column tile's part of a row's sum over columns is left out
     kWrongTurn,       // a warpgroup does not pass over the stages of the other one's tile
+    kNoTurn,          // nor wait until the other one has seen them
 };
 
 }  // namespace dropless

@@ -149,7 +149,7 @@ template <class T> struct HopperDownDgradJob : PlanSchedule {
     __device__ __forceinline__ void write(
         const RowTile &tile, const float (&sums)[kTurnParts][Engine::kSums], const Staging &staging) const {
         DownDgradWriter<T> writer(args, math, tile, staging.lane() / 32);
-        write_runs(writer, 0, sums, tile.rows > kWarpgroupRows ? kTurnParts : 1, staging);
+        write_runs(writer, 0, sums, turn_parts(tile.rows), staging);
     }
 };
 

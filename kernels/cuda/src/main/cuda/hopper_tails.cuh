@@ -43,7 +43,7 @@ template <class Engine, bool with_a> __device__ __forceinline__ void clear_tails
     if (with_a && !planted(Fault::kNoTailA)) clear_from<T, Engine::kLayoutA>(stage.a, kTile, left, thread % threads, threads);
     if (!planted(Fault::kNoTailB)) clear_from<T, Engine::kLayoutB>(stage.b, Engine::kColumns, left, thread % threads, threads);
     if (!planted(Fault::kNoProxyFence)) fence_async_proxy();
-    part_barrier(Engine::kTurns ? 1 + warpgroup : kMultiplyingBarrier, threads);
+    if (!planted(Fault::kNoStageBarrier)) part_barrier(Engine::kTurns ? 1 + warpgroup : kMultiplyingBarrier, threads);
 }
 
 }  // namespace dropless

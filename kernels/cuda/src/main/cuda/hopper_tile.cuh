@@ -68,6 +68,7 @@ template <class Engine> struct alignas(kSwizzlePattern) HopperShared {
     unsigned char b[Engine::kStages][Engine::kBytesB];
     StagingMemory<Engine::kRowBoxes == 1> staging;
     Barrier full[Engine::kStages], empty[Engine::kStages];
+    Barrier turn[2];  // of the multiplying warpgroups, where they take turns
 
     __device__ HopperShared() {}
     __device__ __forceinline__ Stage stage(int i) { return {a[i], b[i], &full[i]}; }
@@ -345,6 +346,9 @@ template <class Engine, class Job> __device__ __forceinline__ void run_hopper(co
         for (int i = 0; i < Engine::kStages; i++) {
             barrier_init(&shared.full[i], (Job::kGathers ? kWarpgroup + 1 : 1) + (planted(Fault::kWrongArrivals) ? 1 : 0));
             barrier_init(&shared.empty[i], readers);
+        }
+        if (Engine::kTurns) {
+            for (int i = 0; i < 2; i++) barrier_init(&shared.turn[i], kMultiplyingWarps / 2);
         }
         fence_barrier_init();
     }

@@ -14,6 +14,16 @@ template <class T, Layout a, Layout b> struct TurnEngine : HopperEngine<T, a, b,
     static constexpr int kGatherRegisters = 40, kGatherProductRegisters = 232;
 };
 
+// How many of a tile's products have rows that are stored.
+__device__ __forceinline__ int turn_parts(int rows) { return rows > kWarpgroupRows ? kTurnParts : 1; }
+
+// The other warpgroup may go on: this warp has seen all stages of its tile full. Not before: whoever passes over stages waits for a later phase of
+// their barriers, and could take the phase before the one in progress for it, whose parity is the same.
+template <class Engine> __device__ __forceinline__ void pass_turn(HopperShared<Engine> &shared) {
+    int other = threadIdx.x / kWarpgroup == 1 ? 1 : 0;
+    if (threadIdx.x % 32 == 0) barrier_arrive(&shared.turn[other]);
+}
+
 // Waits for the stages of one tile, of which the first `parts` products have rows that are stored.
 template <int parts, class Engine, class Job, class Tile>
 __device__ __forceinline__ void sum_own_tile(
@@ -44,6 +54,7 @@ __device__ __forceinline__ void sum_own_tile(
         previous = ring.stage;
         ring.next();
     }
+    pass_turn(shared);
     products_wait<0>();
     if (steps > 0) give_back(shared, previous);
 }
@@ -56,6 +67,7 @@ __device__ __forceinline__ void multiply_in_turns(const Job &job, HopperShared<E
     unsigned rank = cluster_rank();
     int64_t tiles = job.tiles();
     int turn = 0;
+    unsigned parity = warpgroup == 0 ? 1 : 0;  // the first turn is the first one's
     for (int64_t n = blockIdx.x / cluster_size(); n < tiles; n += gridDim.x / cluster_size(), turn ^= 1) {
         auto tile = job.tile(n, rank);
         int steps = job.steps(tile);
@@ -64,7 +76,13 @@ __device__ __forceinline__ void multiply_in_turns(const Job &job, HopperShared<E
             continue;
         }
         float sums[kTurnParts][Engine::kSums];
-        if (tile.rows > kWarpgroupRows) {
+        if (!planted(Fault::kNoTurn)) barrier_wait(&shared.turn[warpgroup], parity);
+        parity ^= 1;
+        if (steps == 0) {
+#pragma unroll
+            for (int i = 0; i < kTurnParts * Engine::kSums; i++) sums[i / Engine::kSums][i % Engine::kSums] = 0.f;
+        }
+        if (turn_parts(tile.rows) == kTurnParts) {
             sum_own_tile<kTurnParts>(job, tile, steps, shared, ring, sums);
         } else {
             sum_own_tile<1>(job, tile, steps, shared, ring, sums);

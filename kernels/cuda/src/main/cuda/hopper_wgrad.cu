@@ -3,7 +3,7 @@
 //   up_wgrad     dW_e (+)= sum over rows r of e of dPre[r]^T (v[s] x[t])       [P, H]
 //   down_wgrad   dD_e (+)= sum over rows r of e of (w[s] dY[t])^T hidden[r]    [H, F]
 //
-// Tiles are 128 columns of the gathered operand (x or dY) by 256 of the consecutive one (dPre or hidden); both come with their columns
+// Tiles are 128 columns of the gathered operand (x or dY) by 256 of the consecutive one (dPre or hidden), which both come with their columns
 // contiguous, as they are. So the tile of dW is the transpose of what is stored, and is turned on the way out. The two blocks of a cluster take
 // neighbouring tiles of the gathered operand and share the boxes of the other.
 //
@@ -11,10 +11,13 @@
 // zeros times values: what lies beyond an expert's last row is set to zero in shared memory, in both operands. Where there are weights of
 // slots, gathered rows are multiplied by them and rounded to their type.
 //
-// Names: dropless_hopper_{up_wgrad,down_wgrad}_<bf16|f16>. Launch: as hopper_tile.cuh says; useful blocks are at most
-// E * ceil(gathered columns / 128) * ceil(consecutive columns / 256), rounded up to whole clusters.
+// Where experts have few rows, a gradient takes about as long to write as to sum: the short variants have tiles of 128 x 128 that the multiplying
+// warpgroups take in turns.
+//
+// Names: dropless_hopper_{up_wgrad,down_wgrad}[_short]_<bf16|f16>. Launch: see hopper_tile.cuh; useful clusters are
+// E * ceil(gathered columns / (128 * blocks of a cluster)) * ceil(consecutive columns / 256, short: 128).
 #include "hopper_runs.cuh"
-#include "hopper_tails.cuh"
+#include "hopper_turns.cuh"
 
 namespace dropless {
 
@@ -160,12 +163,15 @@ template <class T, bool transposed> struct WgradWriter {
 };
 
 // Weighted rows pass through 32 registers on their way.
-template <class T> struct WgradEngine : HopperEngine<T, Layout::kWideMajor, Layout::kWideMajor> {
+template <class Engine> struct WgradEngine : Engine {
     static constexpr int kGatherRegisters = 72, kGatherProductRegisters = 216;
 };
+template <class T> using LongWgradEngine = WgradEngine<HopperEngine<T, Layout::kWideMajor, Layout::kWideMajor>>;
+template <class T> using ShortWgradEngine = WgradEngine<TurnEngine<T, Layout::kWideMajor, Layout::kWideMajor>>;
 
-template <class T, bool transposed> struct HopperWgradJob {
-    using Engine = WgradEngine<T>;
+template <class WgradEngine, bool transposed> struct HopperWgradJob {
+    using Engine = WgradEngine;
+    using T = typename Engine::Element;
     static constexpr bool kGathers = true, kPrepares = true;
     const HopperWgradArguments &args;
 
@@ -202,22 +208,29 @@ template <class T, bool transposed> struct HopperWgradJob {
         clear_tails<Engine, false>(stage, tile.depth - step * Engine::kDepth);
     }
 
-    __device__ void write(const WgradTile &tile, const float (&sums)[Engine::kSums], const Staging &staging) const {
-        write_runs(WgradWriter<T, transposed>{args, tile}, sums, staging);
+    template <class Sums> __device__ void write(const WgradTile &tile, const Sums &sums, const Staging &staging) const {
+        WgradWriter<T, transposed> writer{args, tile};
+        if constexpr (Engine::kTurns) {
+            write_runs(writer, 0, sums, turn_parts(tile.rows), staging);
+        } else {
+            write_runs(writer, sums, staging);
+        }
     }
 };
 
 }  // namespace dropless
 
-#define HOPPER_WGRAD(name, T, transposed)                                                                 \
+#define HOPPER_WGRAD(name, Engine, transposed)                                                            \
     extern "C" __global__ void __launch_bounds__(dropless::kHopperThreads, 1)                             \
         name(const __grid_constant__ dropless::HopperWgradArguments args) {                               \
         using namespace dropless;                                                                         \
-        using Job = HopperWgradJob<T, transposed>;                                                        \
-        run_hopper<Job::Engine>(Job{args});                                                               \
+        run_hopper<Engine>(HopperWgradJob<Engine, transposed>{args});                                     \
     }
+#define HOPPER_WGRADS(suffix, T)                                                            \
+    HOPPER_WGRAD(dropless_hopper_up_wgrad_##suffix, LongWgradEngine<T>, true)               \
+    HOPPER_WGRAD(dropless_hopper_down_wgrad_##suffix, LongWgradEngine<T>, false)            \
+    HOPPER_WGRAD(dropless_hopper_up_wgrad_short_##suffix, ShortWgradEngine<T>, true)        \
+    HOPPER_WGRAD(dropless_hopper_down_wgrad_short_##suffix, ShortWgradEngine<T>, false)
 
-HOPPER_WGRAD(dropless_hopper_up_wgrad_bf16, bf16, true)
-HOPPER_WGRAD(dropless_hopper_up_wgrad_f16, f16, true)
-HOPPER_WGRAD(dropless_hopper_down_wgrad_bf16, bf16, false)
-HOPPER_WGRAD(dropless_hopper_down_wgrad_f16, f16, false)
+HOPPER_WGRADS(bf16, bf16)
+HOPPER_WGRADS(f16, f16)

@@ -15,7 +15,7 @@ static void down_dgrad(HopperLayer &layer) {
     Topology &topology = layer.topology;
     Activation activation = random_activation(random);
     int64_t slots = topology.slots(), tiles = (shape.ffn + kTile - 1) / kTile;
-    MatrixBuffer d_y = layer.filled(shape.tokens, shape.hidden), pre = layer.filled(layer.rows(), shape.pre());
+    MatrixBuffer d_y = layer.tokens(shape.hidden), pre = layer.filled(layer.rows(), shape.pre());
     poison_rows(pre, topology, layer.poisoned);
     Weights w(topology, shape.hidden, shape.ffn, shape.type, random);
     SlotWeights weights(topology, random);
@@ -33,8 +33,20 @@ static void down_dgrad(HopperLayer &layer) {
                                   in_place ? pre.argument() : d_pre.argument(), with_dot ? partial.data() : nullptr, activation,
                                   shape.hidden, shape.ffn, shape.gated, recompute, layer.group()};
     using Engine = HopperDownDgradJob<bf16>::Engine;
-    launch_hopper(shape.type, dropless_hopper_down_dgrad_bf16, dropless_hopper_down_dgrad_f16, random, sizeof(HopperShared<Engine>), args,
-                  layer.seed);
+    MatrixBuffer &found = in_place ? pre : d_pre;
+    auto reset = [&] {
+        for (int64_t i = 0; i < found.rows; i++) {
+            for (int64_t j = 0; j < found.columns; j++) found.set(i, j, in_place ? pre_at(i, j) : NAN);
+        }
+    };
+    auto bytes = [&] {
+        std::vector<char> all = found.bytes(), more = hidden.bytes();
+        all.insert(all.end(), more.begin(), more.end());
+        auto *first = reinterpret_cast<char *>(partial.data());
+        all.insert(all.end(), first, first + partial.size * 4);
+        return all;
+    };
+    launch_twice("down_dgrad", HOPPER_KERNEL(down_dgrad, shape.type), layer, sizeof(HopperShared<Engine>), args, reset, bytes);
 
     auto g = [&](int64_t r, int64_t f) {
         double sum = 0;
@@ -47,7 +59,7 @@ static void down_dgrad(HopperLayer &layer) {
             return gate_of(activation, pre_at(r, f)) * factor(r, f);
         }, activation_tolerance);
     }
-    compare("down_dgrad.d_pre", in_place ? pre : d_pre, [&](int64_t r, int64_t p) {
+    compare("down_dgrad.d_pre", found, [&](int64_t r, int64_t p) {
         int64_t f = p % shape.ffn;
         double d_hidden = g(r, f) * weights.get(topology.slot(r));
         if (p < shape.ffn) return d_hidden * gate_slope_of(activation, pre_at(r, f)) * factor(r, f);
@@ -75,8 +87,8 @@ static void up_dgrad(HopperLayer &layer) {
     TensorMap a = map_of(d_pre, kTile), b = map_of(w.matrix, kBoxColumns), c = map_of(d_rows, kBoxColumns);
     HopperUpDgradArguments args{topology.plan(), &a, &b, d_rows.argument(), &c, shape.hidden, shape.pre(), layer.group()};
     using Engine = HopperUpDgradJob<bf16>::Engine;
-    launch_hopper(shape.type, dropless_hopper_up_dgrad_bf16, dropless_hopper_up_dgrad_f16, layer.random, sizeof(HopperShared<Engine>), args,
-                  layer.seed);
+    launch_twice("up_dgrad", HOPPER_KERNEL(up_dgrad, shape.type), layer, sizeof(HopperShared<Engine>), args, [] {},
+                 [&] { return d_rows.bytes(); });
     compare("up_dgrad.d_rows", d_rows, [&](int64_t r, int64_t h) {
         double sum = 0;
         for (int p = 0; p < shape.pre(); p++) sum += d_pre.get(r, p) * w.get(topology.expert(r), p, h);

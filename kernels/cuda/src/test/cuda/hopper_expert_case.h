@@ -19,6 +19,11 @@ inline Shape hopper_shape(Random &random, uint64_t seed) {
         s.top_k = 1;
         s.hidden = s.ffn = 64;
     }
+    if (random.below(6) == 0) {  // more steps than stages
+        s.tokens = 20;
+        s.hidden = random.of({456, 8});
+        s.ffn = s.hidden == 8 ? 456 : 64;
+    }
     s.gated = random.flip();
     s.type = hopper_type_of_seed(seed);
     return s;
@@ -44,6 +49,14 @@ struct HopperLayer {
         m.fill([&] { return random.eighth(); });
         return m;
     }
+    // One row for each token, which for tokens without rows of experts is NaN.
+    MatrixBuffer tokens(int64_t columns) {
+        MatrixBuffer m(shape.tokens, columns, shape.type, gap);
+        for (int token : topology.token_of_row) {
+            for (int64_t j = 0; j < columns; j++) m.set(token, j, random.eighth());
+        }
+        return m;
+    }
     int64_t group() { return random.of({1, 2, 8}); }
 };
 
@@ -54,6 +67,18 @@ void launch_hopper(int64_t type, Bf16 b16, F16 h16, Random &random, size_t share
     } else {
         launch_hopper(h16, Grid(random), shared, args, seed);
     }
+}
+
+// Runs a kernel twice, in other grids and schedules: what `bytes` gives must be the same. `reset` restores what the kernel reads and writes.
+template <class Kernel, class Arguments>
+void launch_twice(
+    const char *name, Kernel kernel, HopperLayer &layer, size_t shared, const Arguments &args, const std::function<void()> &reset,
+    const std::function<std::vector<char>()> &bytes) {
+    launch_hopper(kernel, Grid(layer.random), shared, args, layer.seed);
+    std::vector<char> first = bytes();
+    reset();
+    launch_hopper(kernel, Grid(layer.random), shared, args, layer.seed + 1000);
+    if (first != bytes()) report_mismatch(std::string(name) + ": another schedule gives other bits");
 }
 
 }  // namespace test

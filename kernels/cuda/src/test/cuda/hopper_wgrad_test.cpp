@@ -6,33 +6,34 @@ using namespace dropless;
 using namespace test;
 
 // up: dPre [N, P] against x, result [E, P, H]. down: hidden [N, F] against dY, result [E, H, F].
-static void wgrad(HopperLayer &layer, bool up) {
+static void wgrad(HopperLayer &layer, bool up, bool is_short) {
     Random &random = layer.random;
     const Shape &shape = layer.shape;
     const Topology &topology = layer.topology;
     int64_t hidden = shape.hidden, wide = up ? shape.pre() : shape.ffn;
     bool accumulate = random.flip();
-    MatrixBuffer tokens = layer.filled(shape.tokens, hidden), rows = layer.filled(layer.rows(), wide);
+    MatrixBuffer tokens = layer.tokens(hidden), rows = layer.filled(layer.rows(), wide);
     poison_rows(rows, topology, layer.poisoned);
     SlotWeights scale(topology, random);
     int64_t result_rows = up ? wide : hidden, result_columns = up ? hidden : wide;
     MatrixBuffer g(shape.experts * result_rows, result_columns, random.of({kF32, kBf16, kF16}));
     std::vector<double> old;
-    for (int64_t i = 0; i < g.rows; i++) {
-        for (int64_t j = 0; j < g.columns; j++) {
-            if (accumulate) g.set(i, j, random.eighth());
-            old.push_back(accumulate ? g.get(i, j) : 0);
+    for (int64_t i = 0; i < g.rows * g.columns; i++) old.push_back(accumulate ? random.eighth() : 0);
+    auto reset = [&] {
+        for (int64_t i = 0; i < g.rows; i++) {
+            for (int64_t j = 0; j < g.columns; j++) g.set(i, j, accumulate ? old[static_cast<size_t>(i * g.columns + j)] : NAN);
         }
-    }
+    };
+    reset();
     TensorMap map = map_of(rows, kBoxColumns);
     HopperWgradArguments args{layer.topology.plan(), &map, tokens.argument(), scale.argument(), g.buffer.data(), g.type,
                               hidden, wide, accumulate, layer.group()};
-    size_t shared = sizeof(HopperShared<WgradEngine<bf16>>);
-    if (up) {
-        launch_hopper(shape.type, dropless_hopper_up_wgrad_bf16, dropless_hopper_up_wgrad_f16, random, shared, args, layer.seed);
-    } else {
-        launch_hopper(shape.type, dropless_hopper_down_wgrad_bf16, dropless_hopper_down_wgrad_f16, random, shared, args, layer.seed);
-    }
+    size_t shared = sizeof(HopperShared<LongWgradEngine<bf16>>);
+    static_assert(sizeof(HopperShared<LongWgradEngine<bf16>>) == sizeof(HopperShared<ShortWgradEngine<bf16>>));
+    auto kernel = up ? is_short ? HOPPER_KERNEL(up_wgrad_short, shape.type) : HOPPER_KERNEL(up_wgrad, shape.type)
+                  : is_short ? HOPPER_KERNEL(down_wgrad_short, shape.type)
+                             : HOPPER_KERNEL(down_wgrad, shape.type);
+    launch_twice(up ? "up_wgrad" : "down_wgrad", kernel, layer, shared, args, reset, [&] { return g.bytes(); });
     compare(up ? "up_wgrad" : "down_wgrad", g, [&](int64_t i, int64_t j) {
         int64_t e = i / result_rows, row = i % result_rows;
         double sum = old[static_cast<size_t>(i * result_columns + j)];
@@ -47,7 +48,8 @@ static void wgrad(HopperLayer &layer, bool up) {
 int main(int argc, char **argv) {
     return run_seeds(argc, argv, kHopperSeeds, [](uint64_t seed) {
         HopperLayer layer(seed);
-        wgrad(layer, true);
-        wgrad(layer, false);
+        for (bool up : {true, false}) {
+            for (bool is_short : {true, false}) wgrad(layer, up, is_short);
+        }
     });
 }

@@ -87,8 +87,10 @@ int main() {
     print_hopper<HopperDecodeDownArguments, DecodeEngine<bf16, 64>>("decode_down_64", "hopper_decode");
     print_hopper<HopperDownDgradArguments, HopperDownDgradJob<bf16>::Engine>("down_dgrad", "hopper_dgrad");
     print_hopper<HopperUpDgradArguments, HopperUpDgradJob<bf16>::Engine>("up_dgrad", "hopper_dgrad");
-    print_hopper<HopperWgradArguments, WgradEngine<bf16>>("up_wgrad", "hopper_wgrad");
-    print_hopper<HopperWgradArguments, WgradEngine<bf16>>("down_wgrad", "hopper_wgrad");
+    for (const char *operation : {"up_wgrad", "down_wgrad"}) {
+        print_hopper<HopperWgradArguments, LongWgradEngine<bf16>>(operation, "hopper_wgrad");
+        print_hopper<HopperWgradArguments, ShortWgradEngine<bf16>>(std::string(operation) + "_short", "hopper_wgrad");
+    }
     for (const char *transpositions : {"nn", "nt", "tn", "tt"}) {
         using Engine = BlocksEngine<bf16, Layout::kDepthMajor, Layout::kDepthMajor>;
         print_hopper<HopperBlocksArguments, Engine>(std::string("blocks_") + transpositions, "hopper_blocks");

@@ -142,7 +142,7 @@ inline const std::map<std::string, dropless::Fault> &faults() {
         {"stale-staging", Fault::kStaleStaging},      {"no-product-wait", Fault::kNoProductWait},
         {"no-sharing", Fault::kNoSharing},           {"no-tail-a", Fault::kNoTailA},
         {"no-tail-b", Fault::kNoTailB},               {"no-partial", Fault::kNoPartial},
-        {"wrong-turn", Fault::kWrongTurn},
+        {"wrong-turn", Fault::kWrongTurn},           {"no-turn", Fault::kNoTurn},
     };
     return names;
 }

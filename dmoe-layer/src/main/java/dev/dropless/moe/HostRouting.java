@@ -9,6 +9,7 @@ import dev.dropless.moe.router.Routing;
 import dev.dropless.moe.router.ScoreRouter;
 import dev.dropless.topology.Topology;
 import dev.dropless.topology.TopologyBuilder;
+import java.lang.foreign.Arena;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -81,7 +82,21 @@ final class HostRouting implements BatchRouting {
 
     @Override
     public void addIdentity(Matrix x, Matrix y) {
-        new HostElementwise(kernels.tasks()).addScaledRows(identityWeights(), x, y);
+        Matrix sum = onHost(y);
+        new HostElementwise(kernels.tasks()).addScaledRows(identityWeights(), onHost(x), sum);
+        if (sum != y) {
+            kernels.memory().copy(sum, y);
+        }
+    }
+
+    /** A matrix that this class can read: itself, or a copy where it lies on a device. */
+    private Matrix onHost(Matrix matrix) {
+        if (matrix.space().isHost()) {
+            return matrix;
+        }
+        Matrix copy = Matrix.allocate(Arena.ofAuto(), matrix.type(), matrix.rows(), matrix.columns());
+        kernels.memory().copy(matrix, copy);
+        return copy;
     }
 
     /** The factor of each token's own input, [T]: the sum over its identity slots. */
@@ -123,9 +138,12 @@ final class HostRouting implements BatchRouting {
         double[] gradient = new double[routing.tokens() * topK];
         kernels.memory().copy(dSlots, Matrix.of(gradient, routing.tokens(), topK));
         boolean onOutput = config.weightPlacement() == WeightPlacement.OUTPUT;
+        boolean identities = config.identityExperts() > 0;
+        Matrix x = identities ? onHost(in) : in;
+        Matrix dY = identities ? onHost(dOut) : dOut;
         for (int slot = 0; slot < gradient.length; slot++) {
             if (isIdentity(slot)) {
-                gradient[slot] = factor * HostElementwise.dot(in, dOut, slot / topK);
+                gradient[slot] = factor * HostElementwise.dot(x, dY, slot / topK);
             } else if (onOutput) {
                 gradient[slot] *= factor;
             }

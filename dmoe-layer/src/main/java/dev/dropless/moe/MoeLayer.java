@@ -39,7 +39,7 @@ public final class MoeLayer implements AutoCloseable {
      * @throws IllegalArgumentException if the back end cannot store a type, or works in a memory this configuration is not supported in
      */
     public static MoeLayer create(Kernels kernels, MoeConfig config, Precision precision) {
-        checkOperations(kernels, config, DeviceRule.of(kernels, config, true));
+        checkOperations(kernels, config);
         MoeParameters parameters = new MoeParameters(kernels, config, precision);
         return new MoeLayer(kernels, config, parameters, true, dropless(kernels, config, parameters));
     }
@@ -63,7 +63,7 @@ public final class MoeLayer implements AutoCloseable {
             throw new IllegalArgumentException(
                     "routed.shape: expected %s, found %s".formatted(config.experts(), routed.shape()));
         }
-        checkOperations(kernels, config, DeviceRule.of(kernels, config, routed instanceof DroplessExecution));
+        checkOperations(kernels, config);
         return new MoeLayer(kernels, config, parameters, false, routed);
     }
 
@@ -103,20 +103,13 @@ public final class MoeLayer implements AutoCloseable {
     }
 
     /** Refuses what the back end has no operations for. */
-    private static void checkOperations(Kernels kernels, MoeConfig config, DeviceRule.Decision place) {
+    private static void checkOperations(Kernels kernels, MoeConfig config) {
         SharedExpert shared = config.shared();
         boolean elementwise = config.inputJitter().epsilon() > 0 || (shared != null && shared.sigmoidGate());
         if (elementwise && kernels.elementwise() == null) {
             throw new IllegalArgumentException(
                     "kernels: expected elementwise operations for a shared gate or input jitter, found none in "
                             + kernels.memory().space());
-        }
-        if (config.identityExperts() > 0
-                && place.rule() == null
-                && !kernels.memory().space().isHost()) {
-            throw new IllegalArgumentException(
-                    "kernels: expected host memory for identity experts of a router on the host (%s), found %s"
-                            .formatted(place.reason(), kernels.memory().space()));
         }
     }
 
@@ -203,11 +196,16 @@ public final class MoeLayer implements AutoCloseable {
      * @param policy what to keep rather than compute again
      * @param trainable what backward will be asked for
      * @return the saved state; the caller closes it or hands it to backward
-     * @throws IllegalArgumentException as {@link #forward}
+     * @throws IllegalArgumentException as {@link #forward}, and if anything is trainable although the experts are in 8 bits
      */
     public SavedState forwardTraining(
             Matrix x, Matrix y, ForwardOptions options, MemoryPolicy policy, Set<Trainable> trainable) {
         checkForward(x, y, options);
+        if (parameters().precision().int8Experts() && !trainable.isEmpty()) {
+            throw new IllegalArgumentException(
+                    "trainable: expected none because the experts are in 8 bits, which serve the forward pass only, found "
+                            + trainable);
+        }
         LayerPass pass = new LayerPass(parts, x, options, policy, Set.copyOf(trainable));
         boolean done = false;
         try {

@@ -294,6 +294,28 @@ public final class ExpertOperands {
         shape(argument, matrix, MemorySpace.HOST, rows, columns);
     }
 
+    /**
+     * Checks weights or gradients of an operation of the backward pass.
+     *
+     * @param argument their name
+     * @param weights must not be {@link ExpertWeights#isInt8}
+     */
+    public static void trainable(String argument, ExpertWeights weights) {
+        if (weights.isInt8()) {
+            throw mismatch(argument, "weights with a backward pass", "int8 ones, which serve the forward pass only");
+        }
+    }
+
+    /**
+     * Refuses {@link ExpertWeights#storage} of {@link ExpertWeights#isInt8} weights.
+     *
+     * @return what to throw
+     */
+    public static IllegalStateException noStorage() {
+        return new IllegalStateException(
+                "int8 weights have no storage for elementwise work: load or store them part by part");
+    }
+
     private static void experts(TopologySizes topology, ExpertShape weights) {
         if (topology.numExperts() != weights.numExperts()) {
             throw mismatch(

@@ -53,16 +53,6 @@ final class EmittedCode {
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG);
 
-    /** What {@link #copyEntry} takes: source and target, each with offset in elements and stride in bytes; on the stack the number of rows. */
-    static final FunctionDescriptor COPY_SIGNATURE = FunctionDescriptor.ofVoid(
-            ValueLayout.ADDRESS,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.ADDRESS,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG);
-
     private static final Gpr A = Gpr.RDI;
     private static final Gpr A_START = Gpr.RSI;
     private static final Gpr B = Gpr.RDX;
@@ -93,36 +83,46 @@ final class EmittedCode {
     private static final int C_AHEAD = 8192;
 
     private final Width width;
+    private final Format format;
+    private final VectorOp multiplyAdd;
     private final Assembler assembler;
     /** By left operand, lines fetched ahead with every term, rows. */
     private final MemorySegment[][][] entries;
     /** For half a panel of columns, where the left operand is {@link Left#PANELS}. */
     private final MemorySegment[] halfEntries;
 
-    private final MemorySegment[] copyEntries;
-
     /**
      * Emits and loads the kernels of one instruction set. They stay for the life of the process.
      *
+     * @param format of b, which is widened in registers; a and c are floats, and a is packed rows where b is not floats
      * @throws UnsupportedOperationException if the system refuses executable memory
      */
-    EmittedCode(Width width) {
+    EmittedCode(Width width, Format format) {
+        this(width, format, VectorOp.FMA, format == Format.F32 ? List.of(Left.values()) : List.of(Left.ROWS));
+    }
+
+    /** Kernels for packed rows and panels of bfloat16 pairs: every term is a pair, whose upper halves are multiplied and added first (AVX512_BF16). */
+    static EmittedCode ofPairs() {
+        return new EmittedCode(Width.ZMM, Format.F32, VectorOp.DOT_BF16, List.of(Left.ROWS));
+    }
+
+    private EmittedCode(Width width, Format format, VectorOp multiplyAdd, List<Left> lefts) {
         this.width = width;
+        this.format = format;
+        this.multiplyAdd = multiplyAdd;
         this.assembler = new Assembler(width);
         int maxRows = maxRows();
         int[][][] offsets = new int[Left.values().length][2][maxRows + 1];
         int[] halfOffsets = new int[maxRows + 1];
         for (int rows = 1; rows <= maxRows; rows++) {
-            for (Left left : Left.values()) {
+            for (Left left : lefts) {
                 for (int lines = 1; lines <= 2; lines++) {
                     offsets[left.ordinal()][lines - 1][rows] = kernel(left, rows, lines, TileKernels.PANEL);
                 }
             }
-            halfOffsets[rows] = kernel(Left.PANELS, rows, 1, TileKernels.PANEL / 2);
+            halfOffsets[rows] = lefts.contains(Left.PANELS) ? kernel(Left.PANELS, rows, 1, TileKernels.PANEL / 2) : 0;
         }
-        int[] copyOffsets = {copy(TileKernels.BLOCK), copy(TileKernels.PANEL)};
         ExecutableCode code = ExecutableCode.load(assembler.toByteArray());
-        this.copyEntries = new MemorySegment[] {code.entry(copyOffsets[0]), code.entry(copyOffsets[1])};
         this.halfEntries = new MemorySegment[maxRows + 1];
         this.entries = new MemorySegment[Left.values().length][2][maxRows + 1];
         for (int rows = 1; rows <= maxRows; rows++) {
@@ -155,39 +155,12 @@ final class EmittedCode {
         return halfEntries[rows];
     }
 
-    /** Entry point that copies rows of BLOCK or PANEL elements. */
-    MemorySegment copyEntry(int columns) {
-        return copyEntries[columns / TileKernels.BLOCK - 1];
-    }
-
-    private int copy(int columns) {
-        assembler.align(LINE);
-        int entry = assembler.position();
-        assembler.loadAddress(Gpr.RDI, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
-        assembler.loadAddress(Gpr.RCX, Address.at(Gpr.RCX, Gpr.R8, Float.BYTES, 0));
-        assembler.load(Gpr.RAX, Address.at(Gpr.RSP, Long.BYTES));
-        int loop = assembler.position();
-        int vectors = columns * Float.BYTES / width.bytes();
-        for (int j = 0; j < vectors; j++) {
-            assembler.vector(VectorOp.LOAD, j, 0, Address.at(Gpr.RDI, j * width.bytes()));
-        }
-        for (int j = 0; j < vectors; j++) {
-            assembler.vector(VectorOp.STORE, j, 0, Address.at(Gpr.RCX, j * width.bytes()));
-        }
-        assembler.add(Gpr.RDI, Gpr.RDX);
-        assembler.add(Gpr.RCX, Gpr.R9);
-        assembler.decrement(Gpr.RAX);
-        assembler.jumpIfNotZero(loop);
-        assembler.returnFromVectorCode();
-        return entry;
-    }
-
     private int kernel(Left left, int rows, int lines, int columns) {
         assembler.align(LINE);
         int entry = assembler.position();
         SAVED.forEach(assembler::push);
         assembler.loadAddress(A_START, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
-        assembler.loadAddress(B_START, Address.at(Gpr.RDX, Gpr.RCX, Float.BYTES, 0));
+        assembler.loadAddress(B_START, Address.at(Gpr.RDX, Gpr.RCX, format.bytes(), 0));
         assembler.load(AHEAD, stack(2));
         assembler.load(AHEAD_STEP, stack(3));
         assembler.loadAddress(AHEAD, Address.at(AHEAD, AHEAD_STEP, Float.BYTES, 0));
@@ -285,7 +258,8 @@ final class EmittedCode {
         int firstB = width.registers() - VECTORS;
         int firstBroadcast = firstB - BROADCASTS;
         for (int j = 0; j < vectors; j++) {
-            assembler.vector(VectorOp.LOAD, firstB + j, 0, Address.at(B, column + j * width.bytes()));
+            int bytes = (column + j * width.bytes()) / Float.BYTES * format.bytes();
+            EmittedConversions.load(assembler, format, firstB + j, Address.at(B, bytes));
         }
         for (int line = 0; line < lines; line++) {
             Address address = Address.at(AHEAD, line * LINE);
@@ -299,10 +273,10 @@ final class EmittedCode {
             int broadcast = firstBroadcast + i % BROADCASTS;
             assembler.vector(VectorOp.BROADCAST, broadcast, 0, Address.at(A, i * rowBytes(left)));
             for (int j = 0; j < vectors; j++) {
-                assembler.vector(VectorOp.FMA, i * vectors + j, broadcast, firstB + j);
+                assembler.vector(multiplyAdd, i * vectors + j, broadcast, firstB + j);
             }
         }
-        assembler.add(B, ROW);
+        assembler.add(B, TileKernels.PANEL * format.bytes());
         assembler.add(AHEAD, AHEAD_STEP);
     }
 

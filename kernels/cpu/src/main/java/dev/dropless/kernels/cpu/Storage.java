@@ -1,61 +1,59 @@
 package dev.dropless.kernels.cpu;
 
-import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
  * One run of weights or packed panels. For the Vector API it lies in a Java array, since its kernels reach the speed of the hardware on arrays only; for
- * emitted code in native memory. Types narrower than float are converted when read.
+ * emitted code in native memory. Formats narrower than float are converted when read.
  */
 final class Storage {
 
     /** Where weights are kept. */
     interface Allocator {
-        /** Zero-filled memory for elements of a type that {@link #checked} has passed. */
-        Storage allocate(ElementType type, int elements);
+        /** Zero-filled memory. */
+        Storage allocate(Format format, int elements);
     }
 
-    private final ElementType type;
+    private final Format format;
     private final float @Nullable [] floats;
     private final MemorySegment segment;
 
-    private Storage(ElementType type, float @Nullable [] floats, MemorySegment segment) {
-        this.type = type;
+    private Storage(Format format, float @Nullable [] floats, MemorySegment segment) {
+        this.format = format;
         this.floats = floats;
         this.segment = segment;
     }
 
     /** A view of an array. */
     static Storage of(float[] array) {
-        return new Storage(ElementType.F32, array, MemorySegment.ofArray(array));
+        return new Storage(Format.F32, array, MemorySegment.ofArray(array));
     }
 
     /** A view of native memory. */
-    static Storage of(ElementType type, MemorySegment segment) {
-        return new Storage(type, null, segment);
+    static Storage of(Format format, MemorySegment segment) {
+        return new Storage(format, null, segment);
     }
 
     /** A new array, garbage once the last reference is gone. */
-    static Storage ofArray(ElementType type, int elements) {
-        return checked(type) == ElementType.F32
-                ? of(new float[elements])
-                : of(type, MemorySegment.ofArray(new short[elements]));
+    static Storage ofArray(Format format, int elements) {
+        return switch (format) {
+            case F32 -> of(new float[elements]);
+            case BF16, F16 -> of(format, MemorySegment.ofArray(new short[elements]));
+            case INT8 -> of(format, MemorySegment.ofArray(new byte[elements]));
+        };
     }
 
-    /** Checks that this back end can keep weights as a type. */
-    static ElementType checked(ElementType type) {
-        if (type == ElementType.F64) {
-            throw new IllegalArgumentException("type: expected F32, BF16 or F16, found " + type);
-        }
-        return type;
+    Format format() {
+        return format;
     }
 
     /** Whether the elements are floats, so that kernels can read them where they are. */
     boolean isFloats() {
-        return type == ElementType.F32;
+        return format == Format.F32;
     }
 
     /** The array of floats that this is. */
@@ -68,22 +66,50 @@ final class Storage {
     }
 
     long elements() {
-        return segment.byteSize() / type.bytes();
+        return segment.byteSize() / format.bytes();
     }
 
     void read(int index, int n, float[] target, int offset) {
         if (floats != null) {
             System.arraycopy(floats, index, target, offset, n);
+        } else if (format == Format.INT8) {
+            for (int i = 0; i < n; i++) {
+                target[offset + i] = segment.get(ValueLayout.JAVA_BYTE, (long) index + i);
+            }
         } else {
-            Rows.read(segment, type, index, n, target, offset);
+            Rows.read(segment, format.type(), index, n, target, offset);
         }
     }
 
+    /** Reads rows of a panel, by the kernels' own conversion where there is one. */
+    void widen(TileKernels kernels, int index, int rows, float[] target, int offset) {
+        if (kernels.converts(format, Format.F32)) {
+            kernels.convertRows(
+                    rows,
+                    TileKernels.PANEL,
+                    format,
+                    segment,
+                    index,
+                    TileKernels.PANEL,
+                    Format.F32,
+                    MemorySegment.ofArray(target),
+                    offset,
+                    TileKernels.PANEL);
+        } else {
+            read(index, rows * TileKernels.PANEL, target, offset);
+        }
+    }
+
+    /** Narrower formats round; 8-bit ones take whole numbers of -127..127 only. */
     void write(float[] source, int offset, int n, int index) {
         if (floats != null) {
             System.arraycopy(source, offset, floats, index, n);
+        } else if (format == Format.INT8) {
+            for (int i = 0; i < n; i++) {
+                segment.set(ValueLayout.JAVA_BYTE, (long) index + i, (byte) source[offset + i]);
+            }
         } else {
-            Rows.write(source, offset, n, segment, type, index);
+            Rows.write(source, offset, n, segment, format.type(), index);
         }
     }
 
@@ -93,6 +119,6 @@ final class Storage {
 
     /** All elements, as one row. */
     Matrix matrix() {
-        return Matrix.of(segment, type, 1, elements());
+        return Matrix.of(segment, format.type(), 1, elements());
     }
 }

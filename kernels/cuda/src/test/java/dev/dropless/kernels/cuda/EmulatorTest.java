@@ -68,7 +68,45 @@ class EmulatorTest {
             "hopper_experts_test",
             with(HOPPER_FAULTS, GATHER_FAULTS, "stale-staging", "no-sharing"),
             "hopper_decode_test",
-            with(HOPPER_FAULTS, GATHER_FAULTS)));
+            with(HOPPER_FAULTS, GATHER_FAULTS),
+            "hopper_dgrad_test",
+            with(
+                    HOPPER_FAULTS,
+                    GATHER_FAULTS,
+                    "stale-staging",
+                    "no-tile-barrier",
+                    "no-sharing",
+                    "no-stage-barrier",
+                    "no-scale",
+                    "no-tail-b",
+                    "no-partial",
+                    "wrong-turn",
+                    "no-turn"),
+            "hopper_wgrad_test",
+            with(
+                    HOPPER_FAULTS,
+                    "no-proxy-fence",
+                    "no-copy-wait",
+                    "no-row-mask",
+                    "tail-overwrite",
+                    "stale-staging",
+                    "no-tile-barrier",
+                    "no-sharing",
+                    "no-stage-barrier",
+                    "no-scale",
+                    "no-tail-b",
+                    "wrong-turn"),
+            "hopper_blocks_test",
+            with(
+                    HOPPER_FAULTS,
+                    "no-proxy-fence",
+                    "tail-overwrite",
+                    "stale-staging",
+                    "no-tile-barrier",
+                    "no-sharing",
+                    "no-stage-barrier",
+                    "no-tail-a",
+                    "no-tail-b")));
 
     private static List<String> with(List<String> first, List<String> second, String... others) {
         return Stream.of(first, second, List.of(others)).flatMap(List::stream).toList();

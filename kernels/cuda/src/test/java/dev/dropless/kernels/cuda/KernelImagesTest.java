@@ -184,6 +184,11 @@ class KernelImagesTest {
                 case "up_plain" -> new HopperUse(4, 8, 8);
                 case "decode_up_16", "decode_down_16" -> new HopperUse(8, 0, 1);
                 case "decode_up_64", "decode_down_64" -> new HopperUse(8, 0, 4);
+                case "up_dgrad" -> new HopperUse(4, 4, 0);
+                case "up_wgrad", "down_wgrad" -> new HopperUse(4, 0, 8);
+                // Tiles of one warpgroup alone: both halves, and for tiles of at most 64 rows the first one.
+                case "down_dgrad", "up_wgrad_short", "down_wgrad_short" -> new HopperUse(12, 0, 8);
+                case "blocks_nn", "blocks_nt", "blocks_tn", "blocks_tt" -> new HopperUse(4, 0, 0);
                 default -> throw new IllegalArgumentException("operation: no expectations for " + operation);
             };
         }

@@ -114,8 +114,8 @@ final class GroupTable {
         int offset = device.takeInts(tables);
         try {
             boolean isTiled = device.isTiled();
-            Arguments arguments = further.after(
-                    isTiled ? tiles : rows, columns, groupCount, offset, offset + groupWords);
+            Arguments arguments =
+                    further.after(isTiled ? tiles : rows, columns, groupCount, offset, offset + groupWords);
             if (isTiled) {
                 device.launch(tiled, arguments, Math.ceilDiv(columns, tileColumns), tiles);
             } else {

@@ -28,13 +28,14 @@ public final class TornadoBackend implements KernelBackend {
     /** System property: {@code loops} or {@code tiles}; by default what suits the device. */
     static final String KERNELS_PROPERTY = "dropless.tornado.kernels";
 
-    private static final String NOT_BUILT = "this program was built without TornadoVM: set TORNADOVM_HOME to a TornadoVM"
-            + " SDK and build again (docs/tornado.md)";
+    private static final String NOT_BUILT =
+            "this program was built without TornadoVM: set TORNADOVM_HOME to a TornadoVM"
+                    + " SDK and build again (docs/tornado.md)";
 
     /** The one result for this process, found when first asked for. */
     private static final class Remembered {
-        static final Availability VALUE = find().map(EngineProvider::availability)
-                .orElseGet(() -> Availability.unavailable(NOT_BUILT));
+        static final Availability VALUE =
+                find().map(EngineProvider::availability).orElseGet(() -> Availability.unavailable(NOT_BUILT));
     }
 
     /** Creates the back end; it has no state. */

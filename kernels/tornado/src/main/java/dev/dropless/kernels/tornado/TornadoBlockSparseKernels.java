@@ -19,10 +19,12 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
 
     private final Device device;
     private final TornadoMemory memory;
+    private final TornadoElementwise elementwise;
 
-    TornadoBlockSparseKernels(Device device, TornadoMemory memory) {
+    TornadoBlockSparseKernels(Device device, TornadoMemory memory, TornadoElementwise elementwise) {
         this.device = device;
         this.memory = memory;
+        this.elementwise = elementwise;
     }
 
     /** From one row of op(matrix) to the next. */
@@ -83,8 +85,7 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
     @Override
     public void dsd(BlockSparseMatrix s, Transpose ts, Matrix b, Transpose tb, Matrix c, boolean accumulate) {
         Operands.dsd(memory.space(), s, ts, b, tb, c);
-        sparseTimesDense(
-                s, ts, base(b), rowStep(b, tb), columnStep(b, tb), columns(c), c, rowStride(c), 1, accumulate);
+        sparseTimesDense(s, ts, base(b), rowStep(b, tb), columnStep(b, tb), columns(c), c, rowStride(c), 1, accumulate);
     }
 
     /** The transpose of dsd: c^T = op(s)^T op(a)^T. */
@@ -140,18 +141,13 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
     @Override
     public void multiply(BlockSparseMatrix x, BlockSparseMatrix y, BlockSparseMatrix result) {
         Operands.multiply(memory.space(), x, y, result);
-        int elements = columns(result.data());
-        device.launch(
-                Kernel.MULTIPLY,
-                new Arguments().add(1, elements, base(x.data()), base(y.data()), base(result.data())),
-                elements,
-                1);
+        elementwise.multiply(x.data(), y.data(), result.data(), false);
     }
 
     @Override
     public void toDense(BlockSparseMatrix s, Matrix dense) {
         Operands.conversion(memory.space(), s, dense);
-        memory.clear(dense);
+        elementwise.fill(dense, 0);
         copyBlocks(s, dense, true);
     }
 

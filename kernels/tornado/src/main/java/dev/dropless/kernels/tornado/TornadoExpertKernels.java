@@ -23,15 +23,17 @@ final class TornadoExpertKernels implements ExpertKernels {
 
     private final Device device;
     private final TornadoMemory memory;
+    private final TornadoElementwise elementwise;
 
-    TornadoExpertKernels(Device device, TornadoMemory memory) {
+    TornadoExpertKernels(Device device, TornadoMemory memory, TornadoElementwise elementwise) {
         this.device = device;
         this.memory = memory;
+        this.elementwise = elementwise;
     }
 
     @Override
     public ExpertWeights allocate(ExpertShape shape, ElementType type) {
-        return new TornadoExpertWeights(memory, shape, type);
+        return new TornadoExpertWeights(memory, elementwise, shape, type);
     }
 
     @Override
@@ -99,8 +101,7 @@ final class TornadoExpertKernels implements ExpertKernels {
                 int map = p.tokenOfRow() + first;
                 if (table.group(
                         count, shape.ffnHiddenSize(), 0, 0, 0, bias(w.inputBias(), e), map, behind(scale, first))) {
-                    table.segment(
-                            base(x), rowStride(x), 1, base(w.input()) + e * h * inputColumns, inputColumns, 1, h);
+                    table.segment(base(x), rowStride(x), 1, base(w.input()) + e * h * inputColumns, inputColumns, 1, h);
                 }
             }
             table.up(
@@ -151,8 +152,7 @@ final class TornadoExpertKernels implements ExpertKernels {
     }
 
     /** Adds up every token's rows. */
-    private void sumRows(
-            TornadoExpertPlan plan, Matrix rows, @Nullable Matrix weights, Matrix y, boolean accumulate) {
+    private void sumRows(TornadoExpertPlan plan, Matrix rows, @Nullable Matrix weights, Matrix y, boolean accumulate) {
         device.launch(
                 Kernel.COMBINE,
                 new Arguments()
@@ -222,8 +222,7 @@ final class TornadoExpertKernels implements ExpertKernels {
         for (int e = 0; e < topology.numExperts(); e++) {
             int first = topology.offset(e);
             int map = plan.tokenOfRow() + first;
-            if (table.group(
-                    topology.tokensPerExpert(e), f, base(g) + first * f, f, 1, Tables.NONE, map, Tables.NONE)) {
+            if (table.group(topology.tokensPerExpert(e), f, base(g) + first * f, f, 1, Tables.NONE, map, Tables.NONE)) {
                 table.segment(base(dY), rowStride(dY), 1, base(weights.output()) + e * f * h, 1, h, h);
             }
         }
@@ -411,8 +410,7 @@ final class TornadoExpertKernels implements ExpertKernels {
         ExpertOperands.activateBackward(memory.space(), gated, pre, dHidden, dPre);
         device.launch(
                 Kernel.ACTIVATION_GRADIENT,
-                gradientArguments(activation, gated, pre, dHidden, dPre)
-                        .add(Tables.NONE, Tables.NONE, 0, 0, 0),
+                gradientArguments(activation, gated, pre, dHidden, dPre).add(Tables.NONE, Tables.NONE, 0, 0, 0),
                 columns(dHidden),
                 rows(dHidden));
     }

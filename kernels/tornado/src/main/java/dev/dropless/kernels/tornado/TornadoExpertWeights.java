@@ -19,6 +19,7 @@ final class TornadoExpertWeights implements ExpertWeights {
 
     private final ExpertShape shape;
     private final TornadoMemory memory;
+    private final TornadoElementwise elementwise;
     private final TornadoMemory.FloatScope scope;
     private final Matrix input;
     private final Matrix output;
@@ -26,9 +27,10 @@ final class TornadoExpertWeights implements ExpertWeights {
     private final @Nullable Matrix outputBias;
     private boolean closed;
 
-    TornadoExpertWeights(TornadoMemory memory, ExpertShape shape, ElementType type) {
+    TornadoExpertWeights(TornadoMemory memory, TornadoElementwise elementwise, ExpertShape shape, ElementType type) {
         this.shape = shape;
         this.memory = memory;
+        this.elementwise = elementwise;
         this.scope = memory.open();
         long experts = shape.numExperts();
         try {
@@ -94,19 +96,17 @@ final class TornadoExpertWeights implements ExpertWeights {
     /** A part of an expert as [in, out]; the part exists. */
     private Matrix part(WeightPart part, int expert) {
         int f = shape.ffnHiddenSize();
-        Matrix of =
-                switch (part) {
-                    case GATE, UP -> input;
-                    case DOWN -> output;
-                    case GATE_BIAS, UP_BIAS -> existing(inputBias);
-                    case DOWN_BIAS -> existing(outputBias);
-                };
+        Matrix of = switch (part) {
+            case GATE, UP -> input;
+            case DOWN -> output;
+            case GATE_BIAS, UP_BIAS -> existing(inputBias);
+            case DOWN_BIAS -> existing(outputBias);
+        };
         int rows = shape.rows(part);
-        int firstColumn =
-                switch (part) {
-                    case GATE, GATE_BIAS, DOWN, DOWN_BIAS -> 0;
-                    case UP, UP_BIAS -> f;
-                };
+        int firstColumn = switch (part) {
+            case GATE, GATE_BIAS, DOWN, DOWN_BIAS -> 0;
+            case UP, UP_BIAS -> f;
+        };
         return of.slice((long) expert * rows, rows, firstColumn, shape.columns(part));
     }
 
@@ -154,7 +154,7 @@ final class TornadoExpertWeights implements ExpertWeights {
 
     @Override
     public void zero() {
-        storage().forEach(memory::clear);
+        storage().forEach(part -> elementwise.fill(part, 0));
     }
 
     @Override

@@ -2,6 +2,7 @@ package dev.dropless.kernels.tornado;
 
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.spi.BlockSparseKernels;
+import dev.dropless.blocksparse.spi.ElementwiseKernels;
 import dev.dropless.blocksparse.spi.ExpertKernels;
 import dev.dropless.blocksparse.spi.Kernels;
 import dev.dropless.topology.TaskRunner;
@@ -13,6 +14,7 @@ final class TornadoKernels implements Kernels {
 
     private final Device device;
     private final TornadoMemory memory;
+    private final TornadoElementwise elementwise;
     private final TornadoBlockSparseKernels blockSparse;
     private final TornadoExpertKernels experts;
     private boolean closed;
@@ -20,8 +22,9 @@ final class TornadoKernels implements Kernels {
     TornadoKernels(Device device, int number) {
         this.device = device;
         this.memory = new TornadoMemory(device, number);
-        this.blockSparse = new TornadoBlockSparseKernels(device, memory);
-        this.experts = new TornadoExpertKernels(device, memory);
+        this.elementwise = new TornadoElementwise(device);
+        this.blockSparse = new TornadoBlockSparseKernels(device, memory, elementwise);
+        this.experts = new TornadoExpertKernels(device, memory, elementwise);
     }
 
     @Override
@@ -32,7 +35,8 @@ final class TornadoKernels implements Kernels {
     @Override
     public String description() {
         return "%s, %s"
-                .formatted(device.describe(), device.isTiled() ? "tiles in local memory" : "one thread for each element");
+                .formatted(
+                        device.describe(), device.isTiled() ? "tiles in local memory" : "one thread for each element");
     }
 
     @Override
@@ -48,6 +52,11 @@ final class TornadoKernels implements Kernels {
     @Override
     public ExpertKernels experts() {
         return experts;
+    }
+
+    @Override
+    public ElementwiseKernels elementwise() {
+        return elementwise;
     }
 
     @Override

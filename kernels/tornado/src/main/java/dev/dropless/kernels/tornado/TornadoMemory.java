@@ -53,7 +53,7 @@ final class TornadoMemory implements KernelMemory {
             if (source.space().isHost()) {
                 upload(source, target);
             } else {
-                copyOnDevice(source, target, false);
+                copyOnDevice(source, target);
             }
         } else if (source.space().isHost()) {
             target.copyFrom(source);
@@ -119,23 +119,15 @@ final class TornadoMemory implements KernelMemory {
                         MemorySpace.HOST)));
     }
 
-    /** Copies a matrix, or its transpose, inside the device. */
-    void copyOnDevice(Matrix source, Matrix target, boolean transposed) {
-        Arguments arguments = new Arguments().add(rows(target), columns(target), base(source));
-        arguments = transposed ? arguments.add(1, rowStride(source)) : arguments.add(rowStride(source), 1);
-        device.launch(Kernel.COPY, arguments.add(base(target), rowStride(target), 1), columns(target), rows(target));
-    }
-
-    /** Sets all elements to zero. */
-    void clear(Matrix matrix) {
+    private void copyOnDevice(Matrix source, Matrix target) {
         device.launch(
-                Kernel.FILL,
+                Kernel.COPY,
                 new Arguments()
-                        .add(rows(matrix), columns(matrix))
-                        .matrix(matrix)
-                        .constant(0),
-                columns(matrix),
-                rows(matrix));
+                        .add(rows(target), columns(target))
+                        .matrix(source)
+                        .matrix(target),
+                columns(target),
+                rows(target));
     }
 
     /** Matrices that are freed together. */

@@ -128,6 +128,8 @@ final class JavaEngine implements Engine {
             case BIAS_GRADIENT -> loop(RowLoops::biasGradient);
             case GATHER_SLOTS -> loop(ElementLoops::gatherSlots);
             case MULTIPLY -> loop(ElementLoops::multiply);
+            case SIGMOID_GATE -> loop(ElementLoops::sigmoidGate);
+            case SIGMOID_GATE_GRADIENT -> loop(ElementLoops::sigmoidGateGradient);
             case COPY -> loop(ElementLoops::copy);
             case FILL -> loop(ElementLoops::fill);
             case COPY_BLOCKS -> loop(ElementLoops::copyBlocks);

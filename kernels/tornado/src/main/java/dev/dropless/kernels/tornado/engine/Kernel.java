@@ -28,7 +28,11 @@ public enum Kernel {
     GATHER_SLOTS,
     /** Elementwise product. */
     MULTIPLY,
-    /** Copy of a matrix with any strides. */
+    /** The gate of a shared expert. */
+    SIGMOID_GATE,
+    /** Backward of that gate. */
+    SIGMOID_GATE_GRADIENT,
+    /** Copy of a matrix. */
     COPY,
     /** One value everywhere. */
     FILL,

@@ -56,9 +56,9 @@ public final class ElementLoops {
     }
 
     /**
-     * A copy with any strides.
+     * A copy of a matrix.
      *
-     * @param words rows, columns, then base, row stride and column stride of the source and of the target
+     * @param words rows, columns, base and row stride of the source and of the target
      * @param constants unused
      * @param ints unused
      * @param floats the matrices
@@ -66,8 +66,8 @@ public final class ElementLoops {
     public static void copy(IntArray words, FloatArray constants, IntArray ints, FloatArray floats) {
         for (@Parallel int i = 0; i < words.get(0); i++) {
             for (@Parallel int j = 0; j < words.get(1); j++) {
-                float value = floats.get(words.get(2) + i * words.get(3) + j * words.get(4));
-                floats.set(words.get(5) + i * words.get(6) + j * words.get(7), value);
+                float value = floats.get(words.get(2) + i * words.get(3) + j);
+                floats.set(words.get(4) + i * words.get(5) + j, value);
             }
         }
     }
@@ -89,16 +89,52 @@ public final class ElementLoops {
     }
 
     /**
-     * The product of two runs of elements.
+     * out (+)= a * b, element by element.
      *
-     * @param words 1, length, bases of x, y and the result
+     * @param words rows, columns, base and row stride of a, of b and of out, 1 to add to out
      * @param constants unused
      * @param ints unused
      * @param floats the matrices
      */
     public static void multiply(IntArray words, FloatArray constants, IntArray ints, FloatArray floats) {
-        for (@Parallel int n = 0; n < words.get(1); n++) {
-            floats.set(words.get(4) + n, floats.get(words.get(2) + n) * floats.get(words.get(3) + n));
+        for (@Parallel int i = 0; i < words.get(0); i++) {
+            for (@Parallel int j = 0; j < words.get(1); j++) {
+                float a = floats.get(words.get(2) + i * words.get(3) + j);
+                float product = a * floats.get(words.get(4) + i * words.get(5) + j);
+                int out = words.get(6) + i * words.get(7) + j;
+                floats.set(out, words.get(8) == 0 ? product : floats.get(out) + product);
+            }
+        }
+    }
+
+    /**
+     * gate[t] = factor * sigmoid(s[t]).
+     *
+     * @param words 1, rows, base and row stride of s and of the gate
+     * @param constants the factor
+     * @param ints unused
+     * @param floats the columns
+     */
+    public static void sigmoidGate(IntArray words, FloatArray constants, IntArray ints, FloatArray floats) {
+        for (@Parallel int t = 0; t < words.get(1); t++) {
+            float s = floats.get(words.get(2) + t * words.get(3));
+            floats.set(words.get(4) + t * words.get(5), constants.get(0) * DeviceMath.sigmoid(s));
+        }
+    }
+
+    /**
+     * gradient[t] *= factor p (1 - p), with p = gate[t] / factor.
+     *
+     * @param words 1, rows, base and row stride of the gate and of the gradient
+     * @param constants the factor
+     * @param ints unused
+     * @param floats the columns
+     */
+    public static void sigmoidGateGradient(IntArray words, FloatArray constants, IntArray ints, FloatArray floats) {
+        for (@Parallel int t = 0; t < words.get(1); t++) {
+            float gate = floats.get(words.get(2) + t * words.get(3));
+            int at = words.get(4) + t * words.get(5);
+            floats.set(at, floats.get(at) * gate * (1 - gate / constants.get(0)));
         }
     }
 

@@ -25,6 +25,7 @@ import static dev.dropless.kernels.tornado.engine.Tables.ROW_MAP;
 import static dev.dropless.kernels.tornado.engine.Tables.ROW_SCALE;
 import static dev.dropless.kernels.tornado.engine.Tables.SEGMENTS;
 import static dev.dropless.kernels.tornado.engine.Tables.SEGMENT_WORDS;
+
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;

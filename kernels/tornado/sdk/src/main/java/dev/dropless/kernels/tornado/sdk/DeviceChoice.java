@@ -57,7 +57,6 @@ final class DeviceChoice {
 
     /** Name and kind of a device. */
     static String describe(TornadoDevice device) {
-        return "%s (%s)"
-                .formatted(device.getPhysicalDevice().getDeviceName().strip(), device.getTornadoVMBackend());
+        return "%s (%s)".formatted(device.getPhysicalDevice().getDeviceName().strip(), device.getTornadoVMBackend());
     }
 }

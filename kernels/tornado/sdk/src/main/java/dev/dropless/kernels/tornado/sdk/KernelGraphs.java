@@ -58,8 +58,7 @@ final class KernelGraphs {
     }
 
     private TaskGraph resident(Object... transferred) {
-        return graph()
-                .consumeFromDevice(arrays.floats(), arrays.ints())
+        return graph().consumeFromDevice(arrays.floats(), arrays.ints())
                 .transferToDevice(EVERY_EXECUTION, arrays.words())
                 .transferToDevice(EVERY_EXECUTION, transferred);
     }
@@ -85,6 +84,8 @@ final class KernelGraphs {
             case BIAS_GRADIENT -> graph.task(TASK, RowLoops::biasGradient, w, c, i, f);
             case GATHER_SLOTS -> graph.task(TASK, ElementLoops::gatherSlots, w, c, i, f);
             case MULTIPLY -> graph.task(TASK, ElementLoops::multiply, w, c, i, f);
+            case SIGMOID_GATE -> graph.task(TASK, ElementLoops::sigmoidGate, w, c, i, f);
+            case SIGMOID_GATE_GRADIENT -> graph.task(TASK, ElementLoops::sigmoidGateGradient, w, c, i, f);
             case COPY -> graph.task(TASK, ElementLoops::copy, w, c, i, f);
             case FILL -> graph.task(TASK, ElementLoops::fill, w, c, i, f);
             case COPY_BLOCKS -> graph.task(TASK, ElementLoops::copyBlocks, w, c, i, f);

@@ -66,6 +66,11 @@ final class TornadoEngine implements Engine {
         return DeviceChoice.describe(device);
     }
 
+    /** The host's side of the arrays. */
+    DeviceArrays arrays() {
+        return arrays;
+    }
+
     @Override
     public boolean prefersTiles() {
         return device.getDeviceType() == TornadoDeviceType.GPU;
@@ -118,15 +123,13 @@ final class TornadoEngine implements Engine {
     @Override
     public MemorySegment read(int first, int count) {
         download(arrays.floats(), first, count);
-        return DeviceArrays.elements(arrays.floats())
-                .asSlice((long) first * Float.BYTES, (long) count * Float.BYTES);
+        return DeviceArrays.elements(arrays.floats()).asSlice((long) first * Float.BYTES, (long) count * Float.BYTES);
     }
 
     @Override
     public MemorySegment readInts(int first, int count) {
         download(arrays.ints(), first, count);
-        return DeviceArrays.elements(arrays.ints())
-                .asSlice((long) first * Integer.BYTES, (long) count * Integer.BYTES);
+        return DeviceArrays.elements(arrays.ints()).asSlice((long) first * Integer.BYTES, (long) count * Integer.BYTES);
     }
 
     /** Copies a part of an array to the host's copy; the graph that put it on the device knows where it is. */

@@ -10,8 +10,9 @@ public final class TornadoEngineProvider implements EngineProvider {
 
     private static final String RUNTIME_OPTION = "tornado.load.runtime.implementation";
     private static final String RECOVERY_OPTION = "tornado.recover.bailout";
-    private static final String HINT = "start with the options in $TORNADOVM_HOME/tornado-argfile, as ./dropless does where"
-            + " TORNADOVM_HOME is set";
+    private static final String HINT =
+            "start with the options in $TORNADOVM_HOME/tornado-argfile, as ./dropless does where"
+                    + " TORNADOVM_HOME is set";
 
     /** Creates the provider; it has no state. */
     public TornadoEngineProvider() {}
@@ -21,7 +22,9 @@ public final class TornadoEngineProvider implements EngineProvider {
         if (System.getProperty(RUNTIME_OPTION) == null) {
             return Availability.unavailable("TornadoVM's options are not set: " + HINT);
         }
-        if (!System.getProperty(RECOVERY_OPTION, "true").toLowerCase(Locale.ROOT).equals("false")) {
+        if (!System.getProperty(RECOVERY_OPTION, "true")
+                .toLowerCase(Locale.ROOT)
+                .equals("false")) {
             return Availability.unavailable(
                     "-D%s=False is not set: without it kernels that do not compile run on the host, and nobody is told"
                             .formatted(RECOVERY_OPTION));
@@ -39,7 +42,8 @@ public final class TornadoEngineProvider implements EngineProvider {
         while (cause.getCause() != null) {
             cause = cause.getCause();
         }
-        String message = String.valueOf(cause.getMessage()).strip().lines().findFirst().orElse("");
+        String message =
+                String.valueOf(cause.getMessage()).strip().lines().findFirst().orElse("");
         return cause.getClass().getSimpleName() + (message.isEmpty() ? "" : " " + message);
     }
 
