@@ -297,9 +297,9 @@ template <class Engine> struct HopperBlocksJob : BlocksGeometry {
             load_b_rows<Engine>(stage, args.b, tile.shares_columns, depth,
                                 [&](int i) { return i == 0 ? tile.left_half : tile.right_half; });
         } else {
-            for_own_boxes<Engine, 4>(stage, tile.shares_columns, [&](int i, unsigned char *box, uint16_t blocks) {
+            for_own_boxes<Engine, 4>(stage, tile.shares_columns, [&](int i, unsigned char *box, bool for_both) {
                 int column = (i < 2 ? tile.left_half : tile.right_half) + i % 2 * kBoxColumns;
-                load_box(box, args.b, stage.full, column, depth, blocks);
+                load_box(box, args.b, stage, column, depth, for_both);
             });
         }
     }

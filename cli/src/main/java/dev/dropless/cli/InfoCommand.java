@@ -59,6 +59,7 @@ final class InfoCommand implements Callable<Integer> {
         }
         try (Kernels kernels = compute.open()) {
             line("chosen", "%s: %s".formatted(kernels.name(), kernels.description()));
+            line("routing", routing(kernels));
         }
         if (!skipMeasuring) {
             measure(compute.threads == null ? machine.processors() : compute.threads);
@@ -95,5 +96,12 @@ final class InfoCommand implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         out.println(String.format(Locale.ROOT, "%-10s %s", what, value));
         out.flush();
+    }
+
+    /** Where layers of these kernels route. */
+    private static String routing(Kernels kernels) {
+        return kernels.routing() == null
+                ? "on the host"
+                : "on the device for top-k routers without capacity and noise, else on the host";
     }
 }

@@ -10,6 +10,7 @@ import dev.dropless.cli.cases.EvalPath;
 import dev.dropless.cli.cases.OpenLayer;
 import dev.dropless.moe.ForwardOptions;
 import dev.dropless.moe.MoeConfig;
+import dev.dropless.moe.MoeLayer;
 import dev.dropless.moe.Precision;
 import dev.dropless.moe.family.Families;
 import dev.dropless.moe.family.Family;
@@ -156,7 +157,7 @@ final class RunCommand implements Callable<Integer> {
                                 x);
                 Routing routing = opened.layer().forward(x, y, options(states, view));
                 write(kernels, y, view.shape(), chosen);
-                report(chosen, tokens, routing, kernels);
+                report(chosen, tokens, routing, kernels, opened.layer());
             }
         }
         return Main.DONE;
@@ -268,19 +269,20 @@ final class RunCommand implements Callable<Integer> {
                 .write(output);
     }
 
-    private void report(Family chosen, long tokens, Routing routing, Kernels kernels) {
+    private void report(Family chosen, long tokens, Routing routing, Kernels kernels, MoeLayer layer) {
         PrintWriter out = spec.commandLine().getOut();
         int[] loads = routing.tokensPerExpert();
         out.println(String.format(
                 Locale.ROOT,
-                "%s layer %s: %,d tokens, %d experts, busiest expert %,d, experts without tokens %d, on %s",
+                "%s layer %s: %,d tokens, %d experts, busiest expert %,d, experts without tokens %d, on %s%s",
                 chosen.name(),
                 prefix(chosen).isEmpty() ? "at the top" : prefix(chosen),
                 tokens,
                 loads.length,
                 Arrays.stream(loads).max().orElse(0),
                 Arrays.stream(loads).filter(load -> load == 0).count(),
-                kernels.name()));
+                kernels.name(),
+                kernels.memory().space().isHost() ? "" : ", routed on " + layer.routingPlace()));
         out.flush();
     }
 }

@@ -135,7 +135,7 @@ public final class MoeLayer implements AutoCloseable {
      * Says where routing decisions are made. Where the back end makes them, {@link #infer}, {@link #forwardTraining} and a {@link #backward} without loss terms copy nothing
      * between host and device and wait for nothing; input jitter alone still comes from the host.
      *
-     * @return the back end's memory, or "host: " and what the back end's routing kernels do not support
+     * @return "device " and its number, or "host: " and what the back end's routing kernels do not support
      */
     public String routingPlace() {
         return parts.router().place();

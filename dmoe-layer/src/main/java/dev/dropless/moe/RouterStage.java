@@ -39,7 +39,9 @@ final class RouterStage {
 
     /** Where decisions are made, for people. */
     String place() {
-        return place.rule() != null ? kernels.memory().space().toString() : "host: " + place.reason();
+        return place.rule() != null
+                ? "device %d".formatted(kernels.memory().space().device())
+                : "host: " + place.reason();
     }
 
     /**

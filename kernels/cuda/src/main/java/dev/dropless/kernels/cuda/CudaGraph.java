@@ -6,7 +6,8 @@ import dev.dropless.blocksparse.spi.Kernels;
  * Work of an opened CUDA back end, recorded once and started as a whole as often as wanted: small batches are bound by the time it takes to start kernels one by one.
  *
  * <p>Matrices, weights and plans that the work uses are read and written at the addresses they had when it was recorded; they must stay open. Scratch memory belongs to
- * the graph. A plan stands for one routing: work recorded over it repeats that routing. What cannot be recorded fails with {@link IllegalStateException} or {@link
+ * the graph. A whole pass of a layer that routes on the device ({@code MoeLayer.routingPlace}) follows its input, its routing included; forward and backward must be recorded together, so that
+ * what the one saves for the other is the graph's. A plan of a topology of the host stands for one routing: work recorded over it repeats that routing. What cannot be recorded fails with {@link IllegalStateException} or {@link
  * CudaException}: making a plan, copies between host and device, products over a block pattern not used before.
  */
 public final class CudaGraph implements AutoCloseable {

@@ -5,7 +5,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 
-/** The kernels of one context: every image that the jar carries for the device's architecture, loaded at once. */
+/** The kernels of one context: every image that the jar carries for the device's architecture, loaded at once. Families for one architecture alone are missing on others. */
 final class KernelImages implements AutoCloseable {
 
     /**

@@ -171,6 +171,19 @@ class EmulatedLayerTest extends LayerContract {
     }
 
     @Test
+    void everyArchitectureLoadsTheImagesThatAreForIt() {
+        for (int architecture : new int[] {80, 89, 90, 120}) {
+            driver.device(13000, architecture, 1);
+            try (Kernels kernels = open();
+                    LayerRun run = new LayerRun(kernels, config(), Precision.F32, 2)) {
+                assertThat(kernels.description()).contains(KernelImages.architectureFor(architecture));
+                run.infer(OPTIONS);
+            }
+        }
+        driver.device(13000, 90, 1);
+    }
+
+    @Test
     void devicesThatCannotBeOpenedLeaveNothingOpen() {
         driver.fail("cuModuleLoadData", 209);
         assertThatExceptionOfType(CudaException.class)

@@ -171,7 +171,7 @@ abstract class LayerContract {
     @TestFactory
     Stream<DynamicTest> layersThatRouteOnTheDevice() {
         return onDevice().entrySet().stream()
-                .map(e -> DynamicTest.dynamicTest(e.getKey(), () -> compare(e.getValue(), "MemorySpace[backend=cuda")));
+                .map(e -> DynamicTest.dynamicTest(e.getKey(), () -> compare(e.getValue(), "device 0")));
     }
 
     @TestFactory
