@@ -395,15 +395,24 @@ __device__ __forceinline__ void load_a(const Stage &stage, const TensorMap *map,
     }
 }
 
-// Calls start(i, shared, blocks) for the boxes of B that this block is to copy, each to the blocks whose bit is set: all boxes for itself,
-// or, where both blocks of the cluster need the same, half of them for both.
+// Calls start(i, box, for_both) for the boxes of B that this block is to copy: all of them for itself, or, where both blocks of the
+// cluster need the same, half of them for both.
 template <class Engine, int boxes, class Start>
 __device__ __forceinline__ void for_own_boxes(const Stage &stage, bool shares, Start start) {
     int rank = static_cast<int>(cluster_rank());
 #pragma unroll
     for (int i = 0; i < boxes; i++) {
         if (shares && i / (boxes / 2) != rank) continue;
-        start(i, stage.b + i * (Engine::kBytesB / boxes), static_cast<uint16_t>(shares && !planted(Fault::kNoSharing) ? 3 : 1 << rank));
+        start(i, stage.b + i * (Engine::kBytesB / boxes), shares && !planted(Fault::kNoSharing));
+    }
+}
+
+__device__ __forceinline__ void load_box(
+    unsigned char *box, const TensorMap *map, const Stage &stage, int column, int row, bool for_both) {
+    if (for_both) {
+        load_box(box, map, stage.full, column, row, uint16_t{3});
+    } else {
+        load_box(box, map, stage.full, column, row);
     }
 }
 
@@ -411,8 +420,8 @@ __device__ __forceinline__ void for_own_boxes(const Stage &stage, bool shares, S
 // is the first row of box i of the matrix, in the former case.
 template <class Engine, class Place>
 __device__ __forceinline__ void load_b_rows(const Stage &stage, const TensorMap *map, bool shares, int depth, Place place) {
-    for_own_boxes<Engine, 2>(stage, shares, [&](int i, unsigned char *box, uint16_t blocks) {
-        load_box(box, map, stage.full, depth, place(i), blocks);
+    for_own_boxes<Engine, 2>(stage, shares, [&](int i, unsigned char *box, bool for_both) {
+        load_box(box, map, stage, depth, place(i), for_both);
     });
 }
 
@@ -421,8 +430,8 @@ __device__ __forceinline__ void load_b(const Stage &stage, const TensorMap *map,
     if constexpr (Engine::kLayoutB == Layout::kDepthMajor) {
         load_b_rows<Engine>(stage, map, shares, depth, [&](int i) { return column + i * (Engine::kColumns / 2); });
     } else {
-        for_own_boxes<Engine, Engine::kColumns / kBoxColumns>(stage, shares, [&](int i, unsigned char *box, uint16_t blocks) {
-            load_box(box, map, stage.full, column + i * kBoxColumns, depth, blocks);
+        for_own_boxes<Engine, Engine::kColumns / kBoxColumns>(stage, shares, [&](int i, unsigned char *box, bool for_both) {
+            load_box(box, map, stage, column + i * kBoxColumns, depth, for_both);
         });
     }
 }
