@@ -359,7 +359,7 @@ template <class Engine> struct HopperBlocksJob : BlocksGeometry {
                 row = part.data_row;
             }
             if (column < columns) {
-                staging.store<T>(args.c_map, to, columns, column, row + above, tile.rows - above,
+                staging.store<typename Engine::Element>(args.c_map, to, columns, column, row + above, tile.rows - above,
                                  [&](int i) { return sums[box * 32 + i]; });
             }
         }
