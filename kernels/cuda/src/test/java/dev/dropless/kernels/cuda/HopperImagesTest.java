@@ -104,8 +104,9 @@ class HopperImagesTest {
         }
         assertThat(table.remove("measured")).isIn("no", "yes");
         assertThat(table.keySet()).allSatisfy(key -> assertThat((String) key).matches("[a-z_]+\\.\\d+"));
-        assertThat(table.values()).allSatisfy(line -> assertThat((String) line)
-                .matches("variant:(tile|short|decode16|decode64) cluster:[12] group:[1-9]\\d*"));
+        assertThat(table.values())
+                .allSatisfy(line -> assertThat((String) line)
+                        .matches("variant:(tile|short|decode16|decode64) cluster:[12] group:[1-9]\\d*"));
         Set<String> operations = table.keySet().stream()
                 .map(key -> ((String) key).replaceAll("\\.\\d+$", ""))
                 .collect(Collectors.toSet());

@@ -99,7 +99,9 @@ class KernelImagesTest {
         assertThat(properties.stackBytes()).as("local memory").isZero();
         assertThat(cubin.count(kernel, Cubin.LDL)).as("LDL").isZero();
         assertThat(cubin.count(kernel, Cubin.STL)).as("STL").isZero();
-        assertThat(cubin.counts().get(kernel).keySet()).as("atomics").doesNotContainAnyElementsOf(Cubin.ATOMICS);
+        if (!kernel.equals("dropless_tensor_maps")) { // whose publishing of a map has the same operation
+            assertThat(cubin.counts().get(kernel).keySet()).as("atomics").doesNotContainAnyElementsOf(Cubin.ATOMICS);
+        }
         assertThat(properties.registers()).as("registers").isBetween(1, mostRegisters(kernel));
     }
 
