@@ -17,7 +17,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$output"
 
-read -r -a families <<< "${FAMILIES:-router topology experts weight_gradients combine activate block_sparse convert}"
+# Families whose names begin with hopper_ are for sm_90a alone: their instructions exist nowhere else.
+read -r -a families <<< "${FAMILIES:-router topology experts weight_gradients combine activate block_sparse convert elementwise hopper_maps hopper_dense hopper_experts hopper_decode hopper_dgrad hopper_wgrad hopper_blocks}"
 read -r -a targets <<< "${TARGETS:-sm_80 sm_90a}"
 flags=(-std=c++17 -O3 --Werror all-warnings)
 
@@ -35,6 +36,9 @@ static_properties() {
 : > "$scratch/static"
 for family in "${families[@]}"; do
     for target in "${targets[@]}"; do
+        if [[ $family == hopper_* && $target != sm_90a ]]; then
+            continue
+        fi
         log="$scratch/$family.$target.log"
         if ! "$nvcc" "${flags[@]}" -gencode "arch=compute_${target#sm_},code=$target" -cubin -Xptxas -v,-warn-spills \
             -o "$output/$family.$target.cubin" "src/main/cuda/$family.cu" > "$log" 2>&1; then
@@ -47,6 +51,9 @@ for family in "${families[@]}"; do
         fi
         static_properties "$target" "$log" >> "$scratch/static"
     done
+    if [[ $family == hopper_* ]]; then
+        continue
+    fi
     "$nvcc" "${flags[@]}" -arch=compute_80 -ptx -o "$scratch/$family.ptx" "src/main/cuda/$family.cu"
     # Comments are for people who have the source; blank lines and tabs are a fifth of the text. Nothing in it is newer than PTX 8.0, and
     # with that version drivers that do not know this compiler's take it (from 525 on); assembling it proves the claim.

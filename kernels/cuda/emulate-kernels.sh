@@ -16,7 +16,9 @@ directory=${1:-target/emulator}
 compiler=${CXX:-g++}
 mkdir -p "$directory"
 
-for name in topology_test experts_test weight_gradients_test block_sparse_test launch_table; do
+tests=(topology_test router_test experts_test weight_gradients_test block_sparse_test hopper_dense_test hopper_experts_test hopper_decode_test hopper_dgrad_test hopper_wgrad_test hopper_blocks_test)
+
+for name in "${tests[@]}" launch_table; do
     # Newer than all that it could depend on: nothing to do.
     if [[ -x "$directory/$name" && -z "$(find src/main/cuda src/test/cuda emulate-kernels.sh -newer "$directory/$name" -type f)" ]]; then
         continue
@@ -26,7 +28,7 @@ for name in topology_test experts_test weight_gradients_test block_sparse_test l
 done
 
 if $run; then
-    for name in topology_test experts_test weight_gradients_test block_sparse_test; do
+    for name in "${tests[@]}"; do
         echo "$name"
         "$directory/$name"
     done

@@ -29,7 +29,7 @@ import java.util.Map;
 public record Cell(String suite, Task task, List<String> arms) {
 
     /** Arms that take too long, or say little, unless asked for by name. */
-    private static final List<String> ON_REQUEST = List.of("dropless-scalar", "padded-cf2.0");
+    private static final List<String> ON_REQUEST = List.of("dropless-scalar", "padded-cf2.0", OwnArms.TORNADO);
 
     private static final List<String> LAYER_SHAPES = List.of("olmoe-1b-7b", "qwen3-30b-a3b", "mixtral-8x7b");
     private static final List<String> ROUTINGS = List.of("uniform", "zipf", "one-hot", "holes");

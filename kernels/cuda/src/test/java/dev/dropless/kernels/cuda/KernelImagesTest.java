@@ -26,6 +26,15 @@ class KernelImagesTest {
             "dropless_(?:up|down|up_dgrad|down_dgrad|up_wgrad|down_wgrad|matmul_[nt]{2})_(f32|bf16|f16)");
     private static final Pattern ABI_ROW = Pattern.compile("(?m)^\\| `(dropless_[^`]+)` \\| (\\d+) \\|");
 
+    /** A Hopper product: its operation, and the family it is in. */
+    private static final Pattern HOPPER_KERNEL = Pattern.compile("dropless_hopper_([a-z0-9_]+)_(?:bf16|f16)");
+
+    /** Shared memory that a block may have on a device of compute capability 9.0. */
+    private static final int HOPPER_SHARED_BYTES = 227 << 10;
+
+    /** 65536 registers of a multiprocessor over 384 threads, in steps of 8; warpgroups then trade them. */
+    private static final int HOPPER_REGISTERS = 168;
+
     /** 65536 registers of a multiprocessor over two blocks of 256 threads. */
     private static final int TILE_REGISTERS = 128;
 
@@ -49,21 +58,40 @@ class KernelImagesTest {
         Map<String, List<String>> families = manifest.kernels().stream()
                 .collect(Collectors.groupingBy(kernel -> manifest.launch(kernel).family()));
         families.forEach((family, kernels) -> {
-            for (String target : TARGETS) {
+            for (String target : targets(family)) {
                 assertThat(cubin(family, target).counts().keySet()).containsExactlyInAnyOrderElementsOf(kernels);
             }
-            String ptx = new String(manifest.image(family + ".ptx"), StandardCharsets.US_ASCII);
-            assertThat(kernels).allMatch(kernel -> ptx.contains(".visible .entry " + kernel + "("));
-            assertThat(ptx).contains(".version 8.0").contains(".target sm_80");
+            if (!isHopper(family)) {
+                String ptx = new String(manifest.image(family + ".ptx"), StandardCharsets.US_ASCII);
+                assertThat(kernels).allMatch(kernel -> ptx.contains(".visible .entry " + kernel + "("));
+                assertThat(ptx).contains(".version 8.0").contains(".target sm_80");
+            }
         });
-        assertThat(manifest.images()).hasSize(families.size() * (TARGETS.size() + 1));
+        int images = families.keySet().stream()
+                .mapToInt(family -> targets(family).size() + (isHopper(family) ? 0 : 1))
+                .sum();
+        assertThat(manifest.images()).hasSize(images);
+    }
+
+    /** Families of the Hopper engine use instructions that only sm_90a has. */
+    private static boolean isHopper(String family) {
+        return family.startsWith("hopper_");
+    }
+
+    private static List<String> targets(String family) {
+        return isHopper(family) ? List.of("sm_90a") : TARGETS;
+    }
+
+    private Stream<String> kernelsOf(String target) {
+        return manifest.kernels().stream()
+                .filter(kernel -> targets(manifest.launch(kernel).family()).contains(target));
     }
 
     @TestFactory
     Stream<DynamicTest> noKernelUsesLocalMemoryOrTooManyRegisters() {
         return TARGETS.stream().flatMap(target -> {
             Map<String, StaticProperties> all = manifest.staticProperties(target);
-            assertThat(all.keySet()).isEqualTo(manifest.kernels());
+            assertThat(all.keySet()).isEqualTo(kernelsOf(target).collect(Collectors.toSet()));
             return all.entrySet().stream()
                     .map(entry -> DynamicTest.dynamicTest(
                             target + " " + entry.getKey(),
@@ -78,7 +106,9 @@ class KernelImagesTest {
         assertThat(cubin.count(kernel, Cubin.LDL)).as("LDL").isZero();
         assertThat(cubin.count(kernel, Cubin.STL)).as("STL").isZero();
         assertThat(cubin.counts().get(kernel).keySet()).as("atomics").doesNotContainAnyElementsOf(Cubin.ATOMICS);
-        int limit = TILE_KERNEL.matcher(kernel).matches() ? TILE_REGISTERS : 64;
+        int limit = HOPPER_KERNEL.matcher(kernel).matches()
+                ? HOPPER_REGISTERS
+                : TILE_KERNEL.matcher(kernel).matches() ? TILE_REGISTERS : 64;
         assertThat(properties.registers()).as("registers").isBetween(1, limit);
     }
 
@@ -112,10 +142,62 @@ class KernelImagesTest {
                         })));
     }
 
+    /**
+     * A stage of 64 of the summed dimension is four products of 16, written out once for each half of a tile's rows that a warpgroup has of its
+     * own; all operands come through the copy engine or by cp.async, results leave by the copy engine or as they are.
+     */
+    @TestFactory
+    Stream<DynamicTest> hopperKernelsUseWhatTheyAreMeantTo() {
+        return manifest.kernels().stream()
+                .map(HOPPER_KERNEL::matcher)
+                .filter(Matcher::matches)
+                .map(match -> DynamicTest.dynamicTest(match.group(), () -> checkHopper(match.group(), match.group(1))));
+    }
+
+    private void checkHopper(String kernel, String operation) {
+        Cubin cubin = cubin(manifest.launch(kernel).family(), "sm_90a");
+        HopperUse use = HopperUse.of(operation);
+        assertThat(cubin.count(kernel, Cubin.HGMMA)).as("HGMMA").isEqualTo(use.products());
+        assertThat(cubin.count(kernel, Cubin.HMMA)).as("HMMA").isZero();
+        assertThat(cubin.count(kernel, Cubin.UTMALDG)).as("UTMALDG").isPositive();
+        assertThat(cubin.count(kernel, Cubin.UTMASTG)).as("UTMASTG").isEqualTo(use.boxesStored());
+        assertThat(cubin.count(kernel, Cubin.STSM)).as("STSM").isEqualTo(4 * use.boxesStored());
+        assertThat(cubin.count(kernel, Cubin.LDGSTS)).as("LDGSTS").isEqualTo(use.gathers());
+        assertThat(cubin.count(kernel, Cubin.CCTL)).as("CCTL").isLessThan(8);
+        assertThat(cubin.instructions(kernel)).as("instructions").isLessThan(16_000);
+        assertThat(manifest.launch(kernel).sharedBytes()).as("shared memory").isBetween(1, HOPPER_SHARED_BYTES);
+    }
+
+    /**
+     * What a Hopper kernel is made of.
+     *
+     * @param products warpgroup products
+     * @param boxesStored boxes of 64 x 64 results, as often as their store is written out
+     * @param gathers cp.async copies of a thread for a stage
+     */
+    private record HopperUse(int products, int boxesStored, int gathers) {
+
+        static HopperUse of(String operation) {
+            return switch (operation) {
+                case "matmul_nt", "down" -> new HopperUse(4, 4, 0);
+                case "up_gated" -> new HopperUse(4, 6, 8);
+                case "up_plain" -> new HopperUse(4, 8, 8);
+                case "decode_up_16", "decode_down_16" -> new HopperUse(8, 0, 1);
+                case "decode_up_64", "decode_down_64" -> new HopperUse(8, 0, 4);
+                case "up_dgrad" -> new HopperUse(4, 4, 0);
+                case "up_wgrad", "down_wgrad" -> new HopperUse(4, 0, 8);
+                // Tiles of one warpgroup alone: both halves, and for tiles of at most 64 rows the first one.
+                case "down_dgrad", "up_wgrad_short", "down_wgrad_short" -> new HopperUse(12, 0, 8);
+                case "blocks_nn", "blocks_nt", "blocks_tn", "blocks_tt" -> new HopperUse(4, 0, 0);
+                default -> throw new IllegalArgumentException("operation: no expectations for " + operation);
+            };
+        }
+    }
+
     /** Two blocks with what the driver reserves for each fit into the shared memory of an A100 and an H100. */
     @Test
     void twoBlocksFitIntoAMultiprocessor() {
-        assertThat(manifest.kernels())
+        assertThat(kernelsOf("sm_80"))
                 .allSatisfy(kernel -> assertThat(2 * (manifest.launch(kernel).sharedBytes() + 1024))
                         .isLessThan(164 << 10));
     }
