@@ -23,6 +23,8 @@ record Cubin(Map<String, Map<Integer, Integer>> counts) {
     static final int HGMMA = 0x9f0;
     /** Copy of a box from global memory by the tensor memory accelerator. */
     static final int UTMALDG = 0x5b4;
+    /** The same, to several blocks of a cluster. */
+    static final int UTMALDG_MULTICAST = 0x3b4;
     /** Copy of a box to global memory by the tensor memory accelerator. */
     static final int UTMASTG = 0x3b5;
     /** Store of matrices (stmatrix). */

@@ -1,5 +1,6 @@
 package dev.dropless.kernels.cuda;
 
+import static java.util.Map.entry;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -52,61 +53,56 @@ class EmulatorTest {
             List.of("no-proxy-fence", "no-copy-wait", "no-run-mask", "no-row-mask", "tail-overwrite");
 
     /** Programs, and the faults that each must notice. */
-    private static final Map<String, List<String>> FAULTS = new TreeMap<>(Map.of(
-            "topology_test",
-            List.of("unstable-place"),
-            "router_test",
-            List.of(),
-            "experts_test",
-            LOOP_FAULTS,
-            "weight_gradients_test",
-            with(LOOP_FAULTS, "no-scale"),
-            "block_sparse_test",
-            LOOP_FAULTS,
-            "hopper_dense_test",
-            with(HOPPER_FAULTS, "no-proxy-fence", "stale-staging", "no-sharing"),
-            "hopper_experts_test",
-            with(HOPPER_FAULTS, GATHER_FAULTS, "stale-staging", "no-sharing"),
-            "hopper_decode_test",
-            with(HOPPER_FAULTS, GATHER_FAULTS),
-            "hopper_dgrad_test",
-            with(
-                    HOPPER_FAULTS,
-                    GATHER_FAULTS,
-                    "stale-staging",
-                    "no-tile-barrier",
-                    "no-sharing",
-                    "no-stage-barrier",
-                    "no-scale",
-                    "no-tail-b",
-                    "no-partial",
-                    "wrong-turn",
-                    "no-turn"),
-            "hopper_wgrad_test",
-            with(
-                    HOPPER_FAULTS,
-                    "no-proxy-fence",
-                    "no-copy-wait",
-                    "no-row-mask",
-                    "tail-overwrite",
-                    "stale-staging",
-                    "no-tile-barrier",
-                    "no-sharing",
-                    "no-stage-barrier",
-                    "no-scale",
-                    "no-tail-b",
-                    "wrong-turn"),
-            "hopper_blocks_test",
-            with(
-                    HOPPER_FAULTS,
-                    "no-proxy-fence",
-                    "tail-overwrite",
-                    "stale-staging",
-                    "no-tile-barrier",
-                    "no-sharing",
-                    "no-stage-barrier",
-                    "no-tail-a",
-                    "no-tail-b")));
+    private static final Map<String, List<String>> FAULTS = new TreeMap<>(Map.ofEntries(
+            entry("topology_test", List.of("unstable-place")),
+            entry("router_test", List.<String>of()),
+            entry("experts_test", LOOP_FAULTS),
+            entry("weight_gradients_test", with(LOOP_FAULTS, "no-scale")),
+            entry("block_sparse_test", LOOP_FAULTS),
+            entry("hopper_dense_test", with(HOPPER_FAULTS, "no-proxy-fence", "stale-staging", "no-sharing")),
+            entry("hopper_experts_test", with(HOPPER_FAULTS, GATHER_FAULTS, "stale-staging", "no-sharing")),
+            entry("hopper_decode_test", with(HOPPER_FAULTS, GATHER_FAULTS)),
+            entry(
+                    "hopper_dgrad_test",
+                    with(
+                            HOPPER_FAULTS,
+                            GATHER_FAULTS,
+                            "stale-staging",
+                            "no-tile-barrier",
+                            "no-sharing",
+                            "no-stage-barrier",
+                            "no-scale",
+                            "no-tail-b",
+                            "no-partial",
+                            "wrong-turn",
+                            "no-turn")),
+            entry(
+                    "hopper_wgrad_test",
+                    with(
+                            HOPPER_FAULTS,
+                            "no-proxy-fence",
+                            "no-copy-wait",
+                            "no-row-mask",
+                            "tail-overwrite",
+                            "stale-staging",
+                            "no-tile-barrier",
+                            "no-sharing",
+                            "no-stage-barrier",
+                            "no-scale",
+                            "no-tail-b",
+                            "wrong-turn")),
+            entry(
+                    "hopper_blocks_test",
+                    with(
+                            HOPPER_FAULTS,
+                            "no-proxy-fence",
+                            "tail-overwrite",
+                            "stale-staging",
+                            "no-tile-barrier",
+                            "no-sharing",
+                            "no-stage-barrier",
+                            "no-tail-a",
+                            "no-tail-b"))));
 
     private static List<String> with(List<String> first, List<String> second, String... others) {
         return Stream.of(first, second, List.of(others)).flatMap(List::stream).toList();

@@ -26,17 +26,11 @@ class KernelImagesTest {
             "dropless_(?:up|down|up_dgrad|down_dgrad|up_wgrad|down_wgrad|matmul_[nt]{2})_(f32|bf16|f16)");
     private static final Pattern ABI_ROW = Pattern.compile("(?m)^\\| `(dropless_[^`]+)` \\| (\\d+) \\|");
 
-    /** A Hopper product: its operation, and the family it is in. */
-    private static final Pattern HOPPER_KERNEL = Pattern.compile("dropless_hopper_([a-z0-9_]+)_(?:bf16|f16)");
-
-    /** Shared memory that a block may have on a device of compute capability 9.0. */
-    private static final int HOPPER_SHARED_BYTES = 227 << 10;
-
-    /** 65536 registers of a multiprocessor over 384 threads, in steps of 8; warpgroups then trade them. */
-    private static final int HOPPER_REGISTERS = 168;
-
     /** 65536 registers of a multiprocessor over two blocks of 256 threads. */
     private static final int TILE_REGISTERS = 128;
+
+    /** The same over three blocks and more, of kernels that only move data: enough of them for the memory to be busy. */
+    private static final int MOVING_REGISTERS = 80;
 
     private final KernelManifest manifest = KernelManifest.load();
 
@@ -106,10 +100,14 @@ class KernelImagesTest {
         assertThat(cubin.count(kernel, Cubin.LDL)).as("LDL").isZero();
         assertThat(cubin.count(kernel, Cubin.STL)).as("STL").isZero();
         assertThat(cubin.counts().get(kernel).keySet()).as("atomics").doesNotContainAnyElementsOf(Cubin.ATOMICS);
-        int limit = HOPPER_KERNEL.matcher(kernel).matches()
-                ? HOPPER_REGISTERS
-                : TILE_KERNEL.matcher(kernel).matches() ? TILE_REGISTERS : 64;
-        assertThat(properties.registers()).as("registers").isBetween(1, limit);
+        assertThat(properties.registers()).as("registers").isBetween(1, mostRegisters(kernel));
+    }
+
+    private static int mostRegisters(String kernel) {
+        if (HopperImagesTest.PRODUCT.matcher(kernel).matches()) {
+            return HopperImagesTest.REGISTERS;
+        }
+        return TILE_KERNEL.matcher(kernel).matches() ? TILE_REGISTERS : MOVING_REGISTERS;
     }
 
     /** One stage of a tile is written out once: 2 steps of 16 x (4 x 4 fragments), of 4 + 2 matrix loads. */
@@ -140,58 +138,6 @@ class KernelImagesTest {
                                     .as("instructions")
                                     .isLessThan(5000);
                         })));
-    }
-
-    /**
-     * A stage of 64 of the summed dimension is four products of 16, written out once for each half of a tile's rows that a warpgroup has of its
-     * own; all operands come through the copy engine or by cp.async, results leave by the copy engine or as they are.
-     */
-    @TestFactory
-    Stream<DynamicTest> hopperKernelsUseWhatTheyAreMeantTo() {
-        return manifest.kernels().stream()
-                .map(HOPPER_KERNEL::matcher)
-                .filter(Matcher::matches)
-                .map(match -> DynamicTest.dynamicTest(match.group(), () -> checkHopper(match.group(), match.group(1))));
-    }
-
-    private void checkHopper(String kernel, String operation) {
-        Cubin cubin = cubin(manifest.launch(kernel).family(), "sm_90a");
-        HopperUse use = HopperUse.of(operation);
-        assertThat(cubin.count(kernel, Cubin.HGMMA)).as("HGMMA").isEqualTo(use.products());
-        assertThat(cubin.count(kernel, Cubin.HMMA)).as("HMMA").isZero();
-        assertThat(cubin.count(kernel, Cubin.UTMALDG)).as("UTMALDG").isPositive();
-        assertThat(cubin.count(kernel, Cubin.UTMASTG)).as("UTMASTG").isEqualTo(use.boxesStored());
-        assertThat(cubin.count(kernel, Cubin.STSM)).as("STSM").isEqualTo(4 * use.boxesStored());
-        assertThat(cubin.count(kernel, Cubin.LDGSTS)).as("LDGSTS").isEqualTo(use.gathers());
-        assertThat(cubin.count(kernel, Cubin.CCTL)).as("CCTL").isLessThan(8);
-        assertThat(cubin.instructions(kernel)).as("instructions").isLessThan(16_000);
-        assertThat(manifest.launch(kernel).sharedBytes()).as("shared memory").isBetween(1, HOPPER_SHARED_BYTES);
-    }
-
-    /**
-     * What a Hopper kernel is made of.
-     *
-     * @param products warpgroup products
-     * @param boxesStored boxes of 64 x 64 results, as often as their store is written out
-     * @param gathers cp.async copies of a thread for a stage
-     */
-    private record HopperUse(int products, int boxesStored, int gathers) {
-
-        static HopperUse of(String operation) {
-            return switch (operation) {
-                case "matmul_nt", "down" -> new HopperUse(4, 4, 0);
-                case "up_gated" -> new HopperUse(4, 6, 8);
-                case "up_plain" -> new HopperUse(4, 8, 8);
-                case "decode_up_16", "decode_down_16" -> new HopperUse(8, 0, 1);
-                case "decode_up_64", "decode_down_64" -> new HopperUse(8, 0, 4);
-                case "up_dgrad" -> new HopperUse(4, 4, 0);
-                case "up_wgrad", "down_wgrad" -> new HopperUse(4, 0, 8);
-                // Tiles of one warpgroup alone: both halves, and for tiles of at most 64 rows the first one.
-                case "down_dgrad", "up_wgrad_short", "down_wgrad_short" -> new HopperUse(12, 0, 8);
-                case "blocks_nn", "blocks_nt", "blocks_tn", "blocks_tt" -> new HopperUse(4, 0, 0);
-                default -> throw new IllegalArgumentException("operation: no expectations for " + operation);
-            };
-        }
     }
 
     /** Two blocks with what the driver reserves for each fit into the shared memory of an A100 and an H100. */
