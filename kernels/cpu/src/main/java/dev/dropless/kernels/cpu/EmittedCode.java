@@ -9,6 +9,7 @@ import dev.dropless.kernels.cpu.x86.VectorOp;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -89,6 +90,8 @@ final class EmittedCode {
     private static final int VECTORS = 2;
     /** Two take turns, so that a broadcast need not wait for the products with the one before. */
     private static final int BROADCASTS = 2;
+    /** Terms of one pass of the loop over a panel of the left operand, so that it is short enough for its end to be predicted. */
+    private static final int UNROLLED = 4;
     /** How far ahead rows of c are fetched, in bytes: further than memory is away in time, few against a first-level cache. */
     private static final int C_AHEAD = 8192;
 
@@ -120,9 +123,14 @@ final class EmittedCode {
             }
             halfOffsets[rows] = kernel(Left.PANELS, rows, 1, TileKernels.PANEL / 2);
         }
-        int[] copyOffsets = {copy(TileKernels.BLOCK), copy(TileKernels.PANEL)};
+        int[] copyOffsets = {
+            copy(TileKernels.BLOCK, VectorOp.STORE),
+            copy(TileKernels.PANEL, VectorOp.STORE),
+            copy(TileKernels.BLOCK, VectorOp.STREAM),
+            copy(TileKernels.PANEL, VectorOp.STREAM)
+        };
         ExecutableCode code = ExecutableCode.load(assembler.toByteArray());
-        this.copyEntries = new MemorySegment[] {code.entry(copyOffsets[0]), code.entry(copyOffsets[1])};
+        this.copyEntries = Arrays.stream(copyOffsets).mapToObj(code::entry).toArray(MemorySegment[]::new);
         this.halfEntries = new MemorySegment[maxRows + 1];
         this.entries = new MemorySegment[Left.values().length][2][maxRows + 1];
         for (int rows = 1; rows <= maxRows; rows++) {
@@ -155,12 +163,16 @@ final class EmittedCode {
         return halfEntries[rows];
     }
 
-    /** Entry point that copies rows of BLOCK or PANEL elements. */
-    MemorySegment copyEntry(int columns) {
-        return copyEntries[columns / TileKernels.BLOCK - 1];
+    /**
+     * Entry point that copies rows of BLOCK or PANEL elements.
+     *
+     * @param stream whether past the caches, where the rows of the target are aligned to cache lines
+     */
+    MemorySegment copyEntry(int columns, boolean stream) {
+        return copyEntries[columns / TileKernels.BLOCK - 1 + (stream ? 2 : 0)];
     }
 
-    private int copy(int columns) {
+    private int copy(int columns, VectorOp store) {
         assembler.align(LINE);
         int entry = assembler.position();
         assembler.loadAddress(Gpr.RDI, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
@@ -172,7 +184,7 @@ final class EmittedCode {
             assembler.vector(VectorOp.LOAD, j, 0, Address.at(Gpr.RDI, j * width.bytes()));
         }
         for (int j = 0; j < vectors; j++) {
-            assembler.vector(VectorOp.STORE, j, 0, Address.at(Gpr.RCX, j * width.bytes()));
+            assembler.vector(store, j, 0, Address.at(Gpr.RCX, j * width.bytes()));
         }
         assembler.add(Gpr.RDI, Gpr.RDX);
         assembler.add(Gpr.RCX, Gpr.R9);
@@ -252,10 +264,14 @@ final class EmittedCode {
         moveTile(VectorOp.LOAD, rows, vectors, column);
         int outer = assembler.position();
         if (left == Left.PANELS) {
-            assembler.move(INNER, TileKernels.PANEL);
+            assembler.move(INNER, TileKernels.PANEL / UNROLLED);
         }
         int loop = assembler.position();
-        term(left, rows, vectors, column, lines);
+        int terms = left == Left.PANELS ? UNROLLED : 1;
+        for (int k = 0; k < terms; k++) {
+            term(left, rows, vectors, column, lines, k);
+        }
+        assembler.add(B, terms * ROW);
         switch (left) {
             case ROWS -> {
                 assembler.add(A, Float.BYTES);
@@ -268,7 +284,7 @@ final class EmittedCode {
                 assembler.jumpIfNotZero(loop);
             }
             case PANELS -> {
-                assembler.add(A, Float.BYTES);
+                assembler.add(A, UNROLLED * Float.BYTES);
                 assembler.decrement(INNER);
                 assembler.jumpIfNotZero(loop);
                 assembler.add(A, A_STRIDE);
@@ -280,12 +296,13 @@ final class EmittedCode {
         moveTile(VectorOp.STORE, rows, vectors, column);
     }
 
-    /** One k, without the step to the next element of a. */
-    private void term(Left left, int rows, int vectors, int column, int lines) {
+    /** One k, {@code ahead} of where the registers point. */
+    private void term(Left left, int rows, int vectors, int column, int lines, int ahead) {
         int firstB = width.registers() - VECTORS;
         int firstBroadcast = firstB - BROADCASTS;
         for (int j = 0; j < vectors; j++) {
-            assembler.vector(VectorOp.LOAD, firstB + j, 0, Address.at(B, column + j * width.bytes()));
+            int displacement = ahead * ROW + column + j * width.bytes();
+            assembler.vector(VectorOp.LOAD, firstB + j, 0, Address.at(B, displacement));
         }
         for (int line = 0; line < lines; line++) {
             Address address = Address.at(AHEAD, line * LINE);
@@ -297,12 +314,12 @@ final class EmittedCode {
         }
         for (int i = 0; i < rows; i++) {
             int broadcast = firstBroadcast + i % BROADCASTS;
-            assembler.vector(VectorOp.BROADCAST, broadcast, 0, Address.at(A, i * rowBytes(left)));
+            int displacement = ahead * Float.BYTES + i * rowBytes(left);
+            assembler.vector(VectorOp.BROADCAST, broadcast, 0, Address.at(A, displacement));
             for (int j = 0; j < vectors; j++) {
                 assembler.vector(VectorOp.FMA, i * vectors + j, broadcast, firstB + j);
             }
         }
-        assembler.add(B, ROW);
         assembler.add(AHEAD, AHEAD_STEP);
     }
 

@@ -353,6 +353,35 @@ final class EmittedKernels implements TileKernels {
             MemorySegment target,
             long targetOffset,
             long targetStride) {
+        copyRows(rows, columns, source, sourceOffset, sourceStride, target, targetOffset, targetStride, false);
+    }
+
+    /** Past the caches, which else would first read what is overwritten. */
+    @Override
+    public void writeRows(
+            int rows,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        long address = target.address() + targetOffset * Float.BYTES;
+        boolean aligned = target.isNative() && (address | targetStride * Float.BYTES) % Matrix.ALIGNMENT == 0;
+        copyRows(rows, columns, source, sourceOffset, sourceStride, target, targetOffset, targetStride, aligned);
+    }
+
+    private void copyRows(
+            int rows,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride,
+            boolean stream) {
         if (rows == 0) {
             return;
         }
@@ -364,7 +393,7 @@ final class EmittedKernels implements TileKernels {
         }
         try {
             Calls.COPY.invokeExact(
-                    code.copyEntry(columns),
+                    code.copyEntry(columns, stream),
                     source,
                     sourceOffset,
                     sourceStride * Float.BYTES,

@@ -105,7 +105,7 @@ abstract class RowProduct extends Product {
             Storage tile, int offset, int stride, int count, Matrix matrix, int row, int rows, int column) {
         if (isWhole(matrix, count)) {
             long to = matrix.index(row, column);
-            kernels.copyRows(rows, count, tile.segment(), offset, stride, matrix.segment(), to, matrix.rowStride());
+            kernels.writeRows(rows, count, tile.segment(), offset, stride, matrix.segment(), to, matrix.rowStride());
             return;
         }
         for (int i = 0; i < rows; i++) {

@@ -160,6 +160,19 @@ interface TileKernels {
         }
     }
 
+    /** As {@link #copyRows}, to memory that will not be read soon. */
+    default void writeRows(
+            int rows,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        copyRows(rows, columns, source, sourceOffset, sourceStride, target, targetOffset, targetStride);
+    }
+
     /** y[i] = fma(alpha, x[i], y[i]). */
     void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset);
 

@@ -2,7 +2,6 @@ package dev.dropless.kernels.cpu;
 
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /** The Vector API tier. Loaded only where the module jdk.incubator.vector is resolved. */
@@ -161,7 +160,7 @@ final class VectorKernels implements TileKernels {
     @Override
     public void activate(FloatActivation activation, int n, float[] a, int aOffset, float[] h, int hOffset) {
         int end = FLOATS.loopBound(n);
-        hidden(activation, end, a, aOffset, h, hOffset);
+        VectorActivations.hidden(activation, end, a, aOffset, h, hOffset);
         TAIL.activate(activation, n - end, a, aOffset + end, h, hOffset + end);
     }
 
@@ -169,16 +168,16 @@ final class VectorKernels implements TileKernels {
     public void activateGated(
             FloatActivation activation, int n, float[] a, int aOffset, float[] b, int bOffset, float[] h, int hOffset) {
         int end = FLOATS.loopBound(n);
-        hidden(activation, end, a, aOffset, h, hOffset);
-        multiplyByUp(activation, end, b, bOffset, h, hOffset);
+        VectorActivations.hidden(activation, end, a, aOffset, h, hOffset);
+        VectorActivations.multiplyByUp(activation, end, b, bOffset, h, hOffset);
         TAIL.activateGated(activation, n - end, a, aOffset + end, b, bOffset + end, h, hOffset + end);
     }
 
     @Override
     public void differentiate(FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset) {
         int end = FLOATS.loopBound(n);
-        slopes(activation, end, a, aOffset);
-        multiply(end, g, gOffset, a, aOffset);
+        VectorActivations.slopes(activation, end, a, aOffset);
+        VectorActivations.multiply(end, g, gOffset, a, aOffset, a, aOffset);
         TAIL.differentiate(activation, n - end, g, gOffset + end, a, aOffset + end);
     }
 
@@ -194,63 +193,12 @@ final class VectorKernels implements TileKernels {
             int bOffset,
             float[] h) {
         int end = FLOATS.loopBound(n);
-        hidden(activation, end, a, aOffset, h, 0);
-        slopes(activation, end, a, aOffset);
-        applyGradient(activation, end, g, gOffset, a, aOffset, b, bOffset, h);
+        VectorActivations.hidden(activation, end, a, aOffset, h, 0);
+        VectorActivations.slopes(activation, end, a, aOffset);
+        VectorActivations.multiplyByUp(activation, end, b, bOffset, a, aOffset);
+        VectorActivations.multiply(end, g, gOffset, a, aOffset, a, aOffset);
+        VectorActivations.withinLimit(activation, end, b, bOffset, h, 0);
+        VectorActivations.multiply(end, g, gOffset, h, 0, b, bOffset);
         TAIL.differentiateGated(activation, n - end, g, gOffset + end, a, aOffset + end, b, bOffset + end, h);
-    }
-
-    // One loop a method: the compiler gives up inlining in the middle of a method that has grown too large, and vectors
-    // would be allocated.
-
-    private static void hidden(FloatActivation activation, int end, float[] a, int aOffset, float[] h, int hOffset) {
-        for (int i = 0; i < end; i += LANES) {
-            VectorMath.hidden(activation, FloatVector.fromArray(FLOATS, a, aOffset + i))
-                    .intoArray(h, hOffset + i);
-        }
-    }
-
-    private static void slopes(FloatActivation activation, int end, float[] a, int aOffset) {
-        for (int i = 0; i < end; i += LANES) {
-            VectorMath.dHidden(activation, FloatVector.fromArray(FLOATS, a, aOffset + i))
-                    .intoArray(a, aOffset + i);
-        }
-    }
-
-    private static void multiplyByUp(
-            FloatActivation activation, int end, float[] b, int bOffset, float[] h, int hOffset) {
-        for (int i = 0; i < end; i += LANES) {
-            FloatVector up = VectorMath.up(activation, FloatVector.fromArray(FLOATS, b, bOffset + i));
-            FloatVector.fromArray(FLOATS, h, hOffset + i).mul(up).intoArray(h, hOffset + i);
-        }
-    }
-
-    private static void multiply(int end, float[] g, int gOffset, float[] a, int aOffset) {
-        for (int i = 0; i < end; i += LANES) {
-            FloatVector slope = FloatVector.fromArray(FLOATS, a, aOffset + i);
-            FloatVector.fromArray(FLOATS, g, gOffset + i).mul(slope).intoArray(a, aOffset + i);
-        }
-    }
-
-    /** From slopes in a, gate activations in h and up projections in b to the gradients of both projections. */
-    private static void applyGradient(
-            FloatActivation activation,
-            int end,
-            float[] g,
-            int gOffset,
-            float[] a,
-            int aOffset,
-            float[] b,
-            int bOffset,
-            float[] h) {
-        for (int i = 0; i < end; i += LANES) {
-            FloatVector up = FloatVector.fromArray(FLOATS, b, bOffset + i);
-            FloatVector gradient = FloatVector.fromArray(FLOATS, g, gOffset + i);
-            FloatVector slope = FloatVector.fromArray(FLOATS, a, aOffset + i).mul(VectorMath.up(activation, up));
-            gradient.mul(slope).intoArray(a, aOffset + i);
-            FloatVector hidden = FloatVector.fromArray(FLOATS, h, i)
-                    .blend(0f, up.abs().compare(VectorOperators.GT, activation.upLimit()));
-            gradient.mul(hidden).intoArray(b, bOffset + i);
-        }
     }
 }

@@ -11,6 +11,8 @@ public enum VectorOp {
     LOAD(1, 0, 0x10, true, false),
     /** vmovups: store. */
     STORE(1, 0, 0x11, true, false),
+    /** vmovntps: store past the caches, to an aligned address. */
+    STREAM(1, 0, 0x2B, true, false),
     /** vbroadcastss: one float from memory into all lanes. */
     BROADCAST(2, 1, 0x18, true, true),
     /** vaddps. */
