@@ -54,12 +54,18 @@ final class EmittedCode {
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG);
 
-    /** What {@link #copyEntry} takes: source and target, each with offset in elements and stride in bytes; on the stack the number of rows. */
+    /**
+     * What {@link #copyEntry} takes: source and target, each with offset in elements and stride in bytes; on the stack the number of rows and that of pieces in
+     * each, and bytes from one piece to the next in the source and in the target.
+     */
     static final FunctionDescriptor COPY_SIGNATURE = FunctionDescriptor.ofVoid(
             ValueLayout.ADDRESS,
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG,
             ValueLayout.ADDRESS,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG);
@@ -178,18 +184,28 @@ final class EmittedCode {
         assembler.loadAddress(Gpr.RDI, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
         assembler.loadAddress(Gpr.RCX, Address.at(Gpr.RCX, Gpr.R8, Float.BYTES, 0));
         assembler.load(Gpr.RAX, Address.at(Gpr.RSP, Long.BYTES));
-        int loop = assembler.position();
+        int row = assembler.position();
+        assembler.move(Gpr.RSI, Gpr.RDI);
+        assembler.move(Gpr.R8, Gpr.RCX);
+        assembler.load(Gpr.R10, Address.at(Gpr.RSP, 2 * Long.BYTES));
+        int piece = assembler.position();
         int vectors = columns * Float.BYTES / width.bytes();
         for (int j = 0; j < vectors; j++) {
-            assembler.vector(VectorOp.LOAD, j, 0, Address.at(Gpr.RDI, j * width.bytes()));
+            assembler.vector(VectorOp.LOAD, j, 0, Address.at(Gpr.RSI, j * width.bytes()));
         }
         for (int j = 0; j < vectors; j++) {
-            assembler.vector(store, j, 0, Address.at(Gpr.RCX, j * width.bytes()));
+            assembler.vector(store, j, 0, Address.at(Gpr.R8, j * width.bytes()));
         }
+        assembler.load(Gpr.R11, Address.at(Gpr.RSP, 3 * Long.BYTES));
+        assembler.add(Gpr.RSI, Gpr.R11);
+        assembler.load(Gpr.R11, Address.at(Gpr.RSP, 4 * Long.BYTES));
+        assembler.add(Gpr.R8, Gpr.R11);
+        assembler.decrement(Gpr.R10);
+        assembler.jumpIfNotZero(piece);
         assembler.add(Gpr.RDI, Gpr.RDX);
         assembler.add(Gpr.RCX, Gpr.R9);
         assembler.decrement(Gpr.RAX);
-        assembler.jumpIfNotZero(loop);
+        assembler.jumpIfNotZero(row);
         assembler.returnFromVectorCode();
         return entry;
     }

@@ -353,7 +353,8 @@ final class EmittedKernels implements TileKernels {
             MemorySegment target,
             long targetOffset,
             long targetStride) {
-        copyRows(rows, columns, source, sourceOffset, sourceStride, target, targetOffset, targetStride, false);
+        MemorySegment entry = code.copyEntry(columns, false);
+        copy(entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
     }
 
     /** Past the caches, which else would first read what is overwritten. */
@@ -369,48 +370,84 @@ final class EmittedKernels implements TileKernels {
             long targetStride) {
         long address = target.address() + targetOffset * Float.BYTES;
         boolean aligned = target.isNative() && (address | targetStride * Float.BYTES) % Matrix.ALIGNMENT == 0;
-        copyRows(rows, columns, source, sourceOffset, sourceStride, target, targetOffset, targetStride, aligned);
+        MemorySegment entry = code.copyEntry(columns, aligned);
+        copy(entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
     }
 
-    private void copyRows(
+    @Override
+    public void copyPieces(
             int rows,
+            int pieces,
             int columns,
             MemorySegment source,
             long sourceOffset,
             long sourceStride,
+            long sourceStep,
             MemorySegment target,
             long targetOffset,
             long targetStride,
-            boolean stream) {
-        if (rows == 0) {
+            long targetStep) {
+        copy(
+                code.copyEntry(columns, false),
+                rows,
+                pieces,
+                columns,
+                source,
+                sourceOffset,
+                sourceStride,
+                sourceStep,
+                target,
+                targetOffset,
+                targetStride,
+                targetStep);
+    }
+
+    private static void copy(
+            MemorySegment entry,
+            int rows,
+            int pieces,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            long sourceStep,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride,
+            long targetStep) {
+        if (rows == 0 || pieces == 0) {
             return;
         }
-        checkRows(rows, columns, source, sourceOffset, sourceStride);
-        checkRows(rows, columns, target, targetOffset, targetStride);
+        checkRows(rows, pieces, columns, source, sourceOffset, sourceStride, sourceStep);
+        checkRows(rows, pieces, columns, target, targetOffset, targetStride, targetStep);
         if (target.isReadOnly()) {
             throw new IllegalArgumentException(
                     "target: expected memory that can be written, found a read-only segment");
         }
         try {
             Calls.COPY.invokeExact(
-                    code.copyEntry(columns, stream),
+                    entry,
                     source,
                     sourceOffset,
                     sourceStride * Float.BYTES,
                     target,
                     targetOffset,
                     targetStride * Float.BYTES,
-                    (long) rows);
+                    (long) rows,
+                    (long) pieces,
+                    sourceStep * Float.BYTES,
+                    targetStep * Float.BYTES);
         } catch (Throwable e) { // what invokeExact declares
             throw ForeignCall.unchecked(e);
         }
     }
 
-    private static void checkRows(int rows, int columns, MemorySegment segment, long offset, long stride) {
-        long last = offset + (rows - 1L) * stride + columns;
-        if (rows < 0 || (offset | stride) < 0 || last > segment.byteSize() / Float.BYTES) {
-            throw new IndexOutOfBoundsException("%d rows of %d at %d, stride %d of %d bytes"
-                    .formatted(rows, columns, offset, stride, segment.byteSize()));
+    private static void checkRows(
+            int rows, int pieces, int columns, MemorySegment segment, long offset, long stride, long step) {
+        long last = offset + (rows - 1L) * stride + (pieces - 1L) * step + columns;
+        if ((rows | pieces) < 0 || (offset | stride | step) < 0 || last > segment.byteSize() / Float.BYTES) {
+            throw new IndexOutOfBoundsException("%d rows of %d x %d at %d, stride %d, step %d of %d bytes"
+                    .formatted(rows, pieces, columns, offset, stride, step, segment.byteSize()));
         }
     }
 

@@ -160,6 +160,32 @@ interface TileKernels {
         }
     }
 
+    /**
+     * Copies several short pieces of every row: {@link #copyRows} for each of the pieces.
+     *
+     * @param pieces how many
+     * @param sourceStep elements from one piece to the next in the source
+     * @param targetStep elements from one piece to the next in the target
+     */
+    default void copyPieces(
+            int rows,
+            int pieces,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            long sourceStep,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride,
+            long targetStep) {
+        for (int piece = 0; piece < pieces; piece++) {
+            long from = sourceOffset + piece * sourceStep;
+            long to = targetOffset + piece * targetStep;
+            copyRows(rows, columns, source, from, sourceStride, target, to, targetStride);
+        }
+    }
+
     /** As {@link #copyRows}, to memory that will not be read soon. */
     default void writeRows(
             int rows,

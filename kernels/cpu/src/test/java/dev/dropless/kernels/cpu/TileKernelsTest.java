@@ -208,6 +208,44 @@ class TileKernelsTest {
         }
     }
 
+    /** To native memory: aligned rows go past the caches. */
+    @Test
+    void writeRowsOfBothWidths() {
+        for (TileKernels kernels : tiers()) {
+            for (int offset : new int[] {0, 3, 16}) {
+                for (int columns : new int[] {TileKernels.BLOCK, TileKernels.PANEL}) {
+                    int stride = offset + 48;
+                    MemorySegment source = MemorySegment.ofArray(normal(5 * 37));
+                    MemorySegment target = Arena.ofAuto().allocate(4L * (offset + 5 * stride), 64);
+                    MemorySegment expected = MemorySegment.ofArray(new float[offset + 5 * stride]);
+                    for (int i = 0; i < 5; i++) {
+                        long to = 4L * (offset + i * stride);
+                        MemorySegment.copy(source, 4L * i * 37, expected, to, 4L * columns);
+                    }
+                    kernels.writeRows(5, columns, source, 0, 37, target, offset, stride);
+                    assertEquals(-1, expected.mismatch(target), kernels.description() + " " + offset);
+                }
+            }
+        }
+    }
+
+    @Test
+    void copyPiecesOfEveryRow() {
+        for (TileKernels kernels : tiers()) {
+            float[] source = normal(1000);
+            float[] target = guarded(700);
+            float[] expected = target.clone();
+            for (int i = 0; i < 4; i++) {
+                for (int piece = 0; piece < 3; piece++) {
+                    System.arraycopy(source, 3 + i * 90 + piece * 20, expected, 8 + i * 16 + piece * 200, 16);
+                }
+            }
+            MemorySegment from = MemorySegment.ofArray(source);
+            kernels.copyPieces(4, 3, 16, from, 3, 90, 20, MemorySegment.ofArray(target), 8, 16, 200);
+            assertArrayEquals(expected, target, kernels.description());
+        }
+    }
+
     @Test
     void copyRowsChecks() {
         TileKernels kernels = CpuTier.select(null);
@@ -217,6 +255,9 @@ class TileKernelsTest {
         assertOutside(() -> kernels.copyRows(2, 32, source, 1, 32, target, 0, 32));
         assertOutside(() -> kernels.copyRows(2, 32, source, 0, 32, target, 0, 33));
         assertOutside(() -> kernels.copyRows(1, 16, source, -1, 32, target, 0, 32));
+        kernels.copyPieces(2, 2, 16, source, 0, 32, 16, target, 0, 32, 16);
+        assertOutside(() -> kernels.copyPieces(2, 2, 16, source, 0, 32, 17, target, 0, 32, 16));
+        assertOutside(() -> kernels.copyPieces(2, 3, 16, source, 0, 16, 16, target, 0, 32, 16));
         MemorySegment frozen = target.asReadOnly();
         assertThrows(IllegalArgumentException.class, () -> kernels.copyRows(1, 16, source, 0, 32, frozen, 0, 32));
     }
