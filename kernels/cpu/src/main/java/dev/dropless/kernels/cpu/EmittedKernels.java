@@ -136,7 +136,7 @@ final class EmittedKernels implements TileKernels {
     public void multiply(
             int rows,
             int depth,
-            float[] a,
+            Storage a,
             int aOffset,
             Storage b,
             int bOffset,
@@ -151,9 +151,9 @@ final class EmittedKernels implements TileKernels {
         if (depth > DEPTH) {
             throw new IndexOutOfBoundsException("depth %d of at most %d".formatted(depth, DEPTH));
         }
-        checkLeft(rows, depth, aOffset + (rows - 1L) * ROW_STRIDE + depth, a.length, aOffset);
+        checkLeft(rows, depth, aOffset + (rows - 1L) * ROW_STRIDE + depth, a.elements(), aOffset);
         checkPanel(rows, depth, b, bOffset, c, cOffset);
-        MemorySegment left = MemorySegment.ofArray(a);
+        MemorySegment left = a.segment();
         int groups = Math.ceilDiv(rows, code.maxRows());
         int height = rows / groups;
         int higher = rows % groups; // so many groups have one row more
@@ -185,7 +185,7 @@ final class EmittedKernels implements TileKernels {
 
     @Override
     public void multiplyColumns(
-            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
+            int rows, int depth, Storage a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
         if (rows == 0 || depth == 0) {
             return;
         }
@@ -193,9 +193,9 @@ final class EmittedKernels implements TileKernels {
         int groups = rows / height;
         int rest = rows - groups * height;
         long last = (long) Math.ceilDiv(rows, height) * depth * BLOCK;
-        checkLeft(rows, depth, aOffset + last, a.length, aOffset);
+        checkLeft(rows, depth, aOffset + last, a.elements(), aOffset);
         checkPanel(rows, depth, b, bOffset, c, cOffset);
-        MemorySegment left = MemorySegment.ofArray(a);
+        MemorySegment left = a.segment();
         int step = Math.min(PANEL, Math.ceilDiv(height * PANEL, depth));
         if (groups > 0) {
             MemorySegment entry = code.entry(Left.COLUMNS, height, lines(step));
@@ -303,7 +303,7 @@ final class EmittedKernels implements TileKernels {
             int sourceOffset,
             int sourceStride,
             int sourceStep,
-            float[] target,
+            Storage target,
             int targetOffset,
             int targetStride,
             int targetStep) {
@@ -324,14 +324,14 @@ final class EmittedKernels implements TileKernels {
             return;
         }
         checkBlocks(blocks, source.elements(), sourceOffset, sourceStride, sourceStep);
-        checkBlocks(blocks, target.length, targetOffset, targetStride, targetStep);
+        checkBlocks(blocks, target.elements(), targetOffset, targetStride, targetStep);
         try {
             Calls.TRANSPOSE.invokeExact(
                     Avx512.TRANSPOSE.entry(),
                     source.segment(),
                     (long) sourceOffset,
                     (long) sourceStride * Float.BYTES,
-                    MemorySegment.ofArray(target),
+                    target.segment(),
                     (long) targetOffset,
                     (long) targetStride * Float.BYTES,
                     (long) sourceStep * Float.BYTES,

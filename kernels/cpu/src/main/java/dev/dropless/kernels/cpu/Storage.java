@@ -18,31 +18,38 @@ final class Storage {
         Storage allocate(ElementType type, int elements);
     }
 
+    /** Elements before the first one in an array of our own: large arrays begin at a page, their elements 16 bytes on, and so a cache line begins with the first. */
+    private static final int LEAD = 12;
+
     private final ElementType type;
     private final float @Nullable [] floats;
+    private final int base;
     private final MemorySegment segment;
 
-    private Storage(ElementType type, float @Nullable [] floats, MemorySegment segment) {
+    private Storage(ElementType type, float @Nullable [] floats, int base, MemorySegment segment) {
         this.type = type;
         this.floats = floats;
+        this.base = base;
         this.segment = segment;
     }
 
     /** A view of an array. */
     static Storage of(float[] array) {
-        return new Storage(ElementType.F32, array, MemorySegment.ofArray(array));
+        return new Storage(ElementType.F32, array, 0, MemorySegment.ofArray(array));
     }
 
     /** A view of native memory. */
     static Storage of(ElementType type, MemorySegment segment) {
-        return new Storage(type, null, segment);
+        return new Storage(type, null, 0, segment);
     }
 
     /** A new array, garbage once the last reference is gone. */
     static Storage ofArray(ElementType type, int elements) {
-        return checked(type) == ElementType.F32
-                ? of(new float[elements])
-                : of(type, MemorySegment.ofArray(new short[elements]));
+        if (checked(type) != ElementType.F32) {
+            return of(type, MemorySegment.ofArray(new short[elements]));
+        }
+        float[] array = new float[Math.addExact(elements, LEAD)];
+        return new Storage(type, array, LEAD, MemorySegment.ofArray(array).asSlice((long) LEAD * Float.BYTES));
     }
 
     /** Checks that this back end can keep weights as a type. */
@@ -58,9 +65,14 @@ final class Storage {
         return type == ElementType.F32;
     }
 
-    /** The array of floats that this is. */
+    /** The array of floats in which this is, from {@link #base} on. */
     float[] array() {
         return Objects.requireNonNull(floats, "floats in native memory");
+    }
+
+    /** Index of the first element in the array. */
+    int base() {
+        return base;
     }
 
     MemorySegment segment() {
@@ -73,7 +85,7 @@ final class Storage {
 
     void read(int index, int n, float[] target, int offset) {
         if (floats != null) {
-            System.arraycopy(floats, index, target, offset, n);
+            System.arraycopy(floats, base + index, target, offset, n);
         } else {
             Rows.read(segment, type, index, n, target, offset);
         }
@@ -81,7 +93,7 @@ final class Storage {
 
     void write(float[] source, int offset, int n, int index) {
         if (floats != null) {
-            System.arraycopy(source, offset, floats, index, n);
+            System.arraycopy(source, offset, floats, base + index, n);
         } else {
             Rows.write(source, offset, n, segment, type, index);
         }

@@ -61,7 +61,7 @@ interface TileKernels {
     void multiply(
             int rows,
             int depth,
-            float[] a,
+            Storage a,
             int aOffset,
             Storage b,
             int bOffset,
@@ -87,7 +87,7 @@ interface TileKernels {
      * @param c where the tile [rows][PANEL] lies, in memory: later rows are fetched into the cache before their turn
      * @param cOffset element (0, 0) of c
      */
-    void multiplyColumns(int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, Storage c, int cOffset);
+    void multiplyColumns(int rows, int depth, Storage a, int aOffset, Storage b, int bOffset, Storage c, int cOffset);
 
     /**
      * c[i][j] += sum over k of a[i][k] b[k][j] for some columns of a panel, where a is part of packed weights: element (i, k) at
@@ -133,7 +133,7 @@ interface TileKernels {
             int sourceOffset,
             int sourceStride,
             int sourceStep,
-            float[] target,
+            Storage target,
             int targetOffset,
             int targetStride,
             int targetStep);

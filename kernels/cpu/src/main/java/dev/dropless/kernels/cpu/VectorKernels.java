@@ -11,11 +11,11 @@ final class VectorKernels implements TileKernels {
     private static final int LANES = FLOATS.length();
     private static final ScalarKernels TAIL = new ScalarKernels();
     /**
-     * The compiler hoists the broadcasts of a row group to the top of the loop body, so of 32 registers 10 must stay free, of 16 six; beyond that
+     * The compiler hoists the broadcasts of a row group to the top of the loop body, so of 32 registers 10 and one for reads ahead must stay free, of 16 six; beyond that
      * accumulators are spilled inside the loop and speed halves. x86 has 32 vector registers only with AVX-512.
      */
     private static final int MAX_ROWS =
-            System.getProperty("os.arch").equals("amd64") && FLOATS.vectorBitSize() < 512 ? 4 : 10;
+            System.getProperty("os.arch").equals("amd64") && FLOATS.vectorBitSize() < 512 ? 4 : 9;
 
     /** Shared by all instances: a class generated anew would have to be compiled anew. */
     private static final MicroKernel MICRO = MicroKernelGenerator.generate(FLOATS, MAX_ROWS);
@@ -34,7 +34,7 @@ final class VectorKernels implements TileKernels {
     public void multiply(
             int rows,
             int depth,
-            float[] a,
+            Storage a,
             int aOffset,
             Storage b,
             int bOffset,
@@ -43,16 +43,25 @@ final class VectorKernels implements TileKernels {
             Storage next,
             int nextOffset,
             int nextLength) {
+        float[] left = a.array();
         float[] panel = b.array();
         float[] tile = c.array();
+        int firstA = a.base() + aOffset;
+        int firstB = b.base() + bOffset;
+        int firstC = c.base() + cOffset;
         int groups = Math.ceilDiv(rows, MAX_ROWS);
         for (int group = 0; group < groups; group++) {
             int first = rows * group / groups;
             int height = rows * (group + 1) / groups - first;
-            int from = aOffset + first * ROW_STRIDE;
-            int to = cOffset + first * PANEL;
+            int from = firstA + first * ROW_STRIDE;
+            int to = firstC + first * PANEL;
+            int span = depth * MicroKernel.AHEAD_STEP;
+            int ahead = next.base() + nextOffset + group * span;
+            if (next != b || (group + 1) * span > nextLength || ahead + span > panel.length) {
+                ahead = firstB; // nothing new
+            }
             for (int j = 0; j < PANEL; j += 2 * LANES) {
-                MICRO.multiply(height, depth, a, from, 0, panel, bOffset + j, tile, to + j);
+                MICRO.multiply(height, depth, left, from, ahead, panel, firstB + j, tile, to + j);
             }
         }
     }
@@ -64,15 +73,19 @@ final class VectorKernels implements TileKernels {
 
     @Override
     public void multiplyColumns(
-            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
+            int rows, int depth, Storage a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
+        float[] left = a.array();
         float[] panel = b.array();
         float[] tile = c.array();
+        int firstA = a.base() + aOffset;
+        int firstB = b.base() + bOffset;
+        int firstC = c.base() + cOffset;
         for (int first = 0; first < rows; first += MAX_ROWS) {
             int height = Math.min(MAX_ROWS, rows - first);
-            int from = aOffset + first / MAX_ROWS * depth * BLOCK;
-            int to = cOffset + first * PANEL;
+            int from = firstA + first / MAX_ROWS * depth * BLOCK;
+            int to = firstC + first * PANEL;
             for (int j = 0; j < PANEL; j += 2 * LANES) {
-                MICRO.multiplyColumns(height, depth, a, from, 0, panel, bOffset + j, tile, to + j);
+                MICRO.multiplyColumns(height, depth, left, from, 0, panel, firstB + j, tile, to + j);
             }
         }
     }
@@ -91,17 +104,20 @@ final class VectorKernels implements TileKernels {
             int cOffset,
             int nextOffset,
             int nextLength) {
-        float[] weights = a.array();
+        float[] left = a.array();
         float[] panel = b.array();
         float[] tile = c.array();
+        int firstA = a.base() + aOffset;
+        int firstB = b.base() + bOffset;
+        int firstC = c.base() + cOffset;
         int groups = Math.ceilDiv(rows, MAX_ROWS);
         for (int group = 0; group < groups; group++) {
             int first = rows * group / groups;
             int height = rows * (group + 1) / groups - first;
-            int from = aOffset + first * PANEL;
-            int to = cOffset + first * PANEL;
+            int from = firstA + first * PANEL;
+            int to = firstC + first * PANEL;
             for (int j = 0; j < columns; j += 2 * LANES) {
-                MICRO.multiplyPanels(height, depth, weights, from, aStride, panel, bOffset + j, tile, to + j);
+                MICRO.multiplyPanels(height, depth, left, from, aStride, panel, firstB + j, tile, to + j);
             }
         }
     }
@@ -113,7 +129,7 @@ final class VectorKernels implements TileKernels {
             int sourceOffset,
             int sourceStride,
             int sourceStep,
-            float[] target,
+            Storage target,
             int targetOffset,
             int targetStride,
             int targetStep) {

@@ -21,18 +21,18 @@ import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 
-/** Sizes beyond one block of rows, one slab of k and one group of panels, where the cutting of the work shows; small problems are in the contract. */
+/** Sizes beyond one block of rows, the terms that are packed at once and one group of panels, where the cutting of the work shows; small problems are in the contract. */
 class LargeProblemTest {
 
     private static final int TOKENS = 233;
     private static final int TOP_K = 2;
     private static final int EXPERTS = 3;
 
-    /** More rows than MAX_ROWS in expert 0, one expert without any, some slots unassigned. */
-    private static Topology topology() {
+    /** Most rows in expert 0, one expert without any, some slots unassigned. */
+    private static Topology topology(int tokens) {
         Random random = new Random(3);
-        int[] ids = new int[TOKENS * TOP_K];
-        for (int t = 0; t < TOKENS; t++) {
+        int[] ids = new int[tokens * TOP_K];
+        for (int t = 0; t < tokens; t++) {
             ids[2 * t] = random.nextInt(5) == 0 ? Topology.UNASSIGNED : 0;
             ids[2 * t + 1] = random.nextInt(7) == 0 ? 2 : Topology.UNASSIGNED;
         }
@@ -54,9 +54,9 @@ class LargeProblemTest {
     }
 
     /** Forward and backward; every output in order. */
-    private static List<float[]> layer(ExpertShape shape, TileKernels tile, int threads) {
+    private static List<float[]> layer(ExpertShape shape, int tokens, TileKernels tile, int threads) {
         Random random = new Random(5);
-        Topology topology = topology();
+        Topology topology = topology(tokens);
         int n = topology.rows();
         int h = shape.hiddenSize();
         int f = shape.ffnHiddenSize();
@@ -71,18 +71,18 @@ class LargeProblemTest {
                 }
             }
             ExpertKernels experts = kernels.experts();
-            Matrix x = normal(random, 1, TOKENS, h);
-            Matrix dY = normal(random, 1, TOKENS, h);
-            Matrix w = normal(random, 1, TOKENS, TOP_K);
+            Matrix x = normal(random, 1, tokens, h);
+            Matrix dY = normal(random, 1, tokens, h);
+            Matrix w = normal(random, 1, tokens, TOP_K);
             Matrix pre = poisoned(n, 2L * f);
             Matrix hidden = poisoned(n, f);
             Matrix out = poisoned(n, h);
-            Matrix y = poisoned(TOKENS, h);
+            Matrix y = poisoned(tokens, h);
             Matrix dPre = poisoned(n, 2L * f);
             Matrix dRows = poisoned(n, h);
-            Matrix dX = poisoned(TOKENS, h);
-            Matrix dW = poisoned(TOKENS, TOP_K);
-            Matrix dV = poisoned(TOKENS, TOP_K);
+            Matrix dX = poisoned(tokens, h);
+            Matrix dW = poisoned(tokens, TOP_K);
+            Matrix dV = poisoned(tokens, TOP_K);
             experts.up(plan, x, w, weights, activation, pre, hidden);
             experts.down(plan, hidden, weights, out);
             experts.combine(plan, out, w, y, false);
@@ -110,16 +110,27 @@ class LargeProblemTest {
 
     @Test
     void wideTokens() {
-        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 1061, 91, true, true, true));
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 2083, 91, true, true, true), TOKENS);
     }
 
     @Test
     void wideExperts() {
-        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 67, 547, true, true, true));
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 67, 1061, true, true, true), TOKENS);
     }
 
-    private static void assertTiersAndThreadCountsAgree(ExpertShape shape) {
-        List<float[]> expected = layer(shape, CpuTier.SCALAR.create(), 2);
+    /** Panels that are moved apart. */
+    @Test
+    void sizesOfManyCacheSets() {
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 256, 512, true, false, false), 71);
+    }
+
+    @Test
+    void manyTokens() {
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 33, 17, true, true, true), 2700);
+    }
+
+    private static void assertTiersAndThreadCountsAgree(ExpertShape shape, int tokens) {
+        List<float[]> expected = layer(shape, tokens, CpuTier.SCALAR.create(), 2);
         for (float[] values : expected) {
             for (float value : values) {
                 assertTrue(Float.isFinite(value));
@@ -127,7 +138,7 @@ class LargeProblemTest {
         }
         for (TileKernels tier : tiers()) {
             for (int threads = 1; threads <= 3; threads++) {
-                List<float[]> actual = layer(shape, tier, threads);
+                List<float[]> actual = layer(shape, tokens, tier, threads);
                 for (int i = 0; i < expected.size(); i++) {
                     assertArrayEquals(
                             expected.get(i), actual.get(i), tier.description() + " " + i + ", " + threads + " threads");
@@ -149,7 +160,7 @@ class LargeProblemTest {
     @Test
     void denseProductOfAllTranspositions() {
         int m = 207;
-        int depth = 1100;
+        int depth = 2300;
         int n = 331;
         Random random = new Random(9);
         Matrix a = normal(random, 1, m, depth);

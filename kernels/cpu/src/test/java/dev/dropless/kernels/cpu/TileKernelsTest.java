@@ -74,16 +74,16 @@ class TileKernelsTest {
         float[] start = guarded(rows * TileKernels.PANEL);
         float[] expected = start.clone();
         Storage tile = copy(Storage.of(start), kernels);
-        float[] a = interleaved(scalar, values, rows, depth);
+        Storage a = interleaved(scalar, values, rows, depth);
         scalar.multiplyColumns(rows, depth, a, 3, b, 5, Storage.of(expected), 8);
-        float[] own = interleaved(kernels, values, rows, depth);
+        Storage own = interleaved(kernels, values, rows, depth);
         kernels.multiplyColumns(rows, depth, own, 3, copy(b, kernels), 5, tile, 8);
         float[] actual = new float[start.length];
         tile.read(0, actual.length, actual, 0);
         assertArrayEquals(expected, actual, kernels.description() + ", rows and depth: " + rows + " " + depth);
     }
 
-    private static float[] interleaved(TileKernels kernels, float[] values, int rows, int depth) {
+    private static Storage interleaved(TileKernels kernels, float[] values, int rows, int depth) {
         int height = kernels.interleavedRows();
         float[] a = new float[3 + Math.ceilDiv(rows, height) * depth * TileKernels.BLOCK];
         for (int i = 0; i < rows; i++) {
@@ -91,7 +91,7 @@ class TileKernelsTest {
                 a[3 + (i / height * depth + k) * TileKernels.BLOCK + i % height] = values[i * depth + k];
             }
         }
-        return a;
+        return Storage.of(a);
     }
 
     /** The scalar kernels differ only in where they find the left operand. */
@@ -111,7 +111,7 @@ class TileKernelsTest {
         Storage b = Storage.of(normal(depth * TileKernels.PANEL));
         float[] start = normal(rows * TileKernels.PANEL);
         float[] expected = start.clone();
-        scalar.multiply(rows, depth, a, 0, b, 0, Storage.of(expected), 0, b, 0, 0);
+        scalar.multiply(rows, depth, Storage.of(a), 0, b, 0, Storage.of(expected), 0, b, 0, 0);
         float[] byColumns = start.clone();
         scalar.multiplyColumns(
                 rows, depth, interleaved(scalar, values, rows, depth), 3, b, 0, Storage.of(byColumns), 0);
@@ -145,7 +145,7 @@ class TileKernelsTest {
     private void multiplyEveryNumberOfRows(TileKernels kernels) {
         for (int rows = 0; rows <= 31; rows++) {
             for (int depth : new int[] {0, 1, 13, 31, 33, 207, TileKernels.DEPTH}) {
-                float[] a = normal(3 + rows * TileKernels.ROW_STRIDE);
+                Storage a = Storage.of(normal(3 + rows * TileKernels.ROW_STRIDE));
                 Storage b = Storage.of(normal(5 + depth * TileKernels.PANEL));
                 float[] start = guarded(rows * TileKernels.PANEL);
                 float[] expected = start.clone();
@@ -183,7 +183,8 @@ class TileKernelsTest {
                         }
                     }
                 }
-                kernels.transpose(blocks, copy(Storage.of(source), kernels), 7, 21, 19, target, 8, 18, 16 * 18);
+                kernels.transpose(
+                        blocks, copy(Storage.of(source), kernels), 7, 21, 19, Storage.of(target), 8, 18, 16 * 18);
                 assertArrayEquals(expected, target, kernels.description() + " " + blocks);
             }
         }
@@ -267,7 +268,7 @@ class TileKernelsTest {
         assumeTrue(CpuTier.best() == CpuTier.EMITTED && EmittedKernels.widest() == Width.ZMM, "needs AVX-512");
         TileKernels kernels = CpuTier.select(null);
         Storage source = Storage.of(new float[16 * 20 + 16]);
-        float[] target = new float[2 * 16 * 16];
+        Storage target = Storage.of(new float[2 * 16 * 16]);
         kernels.transpose(2, source, 4, 20, 8, target, 0, 16, 16 * 16);
         assertOutside(() -> kernels.transpose(2, source, 13, 20, 16, target, 0, 16, 16 * 16));
         assertOutside(() -> kernels.transpose(2, source, -1, 20, 16, target, 0, 16, 16 * 16));
@@ -288,7 +289,7 @@ class TileKernelsTest {
     void emittedChecksBounds() {
         assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
         TileKernels emitted = new EmittedKernels(Width.YMM, scalar);
-        float[] a = new float[TileKernels.ROW_STRIDE + 10];
+        Storage a = Storage.of(new float[TileKernels.ROW_STRIDE + 10]);
         Storage b = Storage.of(new float[10 * TileKernels.PANEL]);
         Storage c = Storage.of(new float[2 * TileKernels.PANEL]);
         emitted.multiply(2, 10, a, 0, b, 0, c, 0, b, 0, 99);
@@ -307,7 +308,7 @@ class TileKernelsTest {
     void emittedChecksBoundsOfColumnsAndPanels() {
         assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
         TileKernels emitted = new EmittedKernels(Width.YMM, scalar);
-        float[] a = new float[10 * TileKernels.BLOCK];
+        Storage a = Storage.of(new float[10 * TileKernels.BLOCK]);
         Storage b = Storage.of(new float[10 * TileKernels.PANEL]);
         Storage c = Storage.of(new float[4 * TileKernels.PANEL]);
         emitted.multiplyColumns(4, 10, a, 0, b, 0, c, 0);
@@ -343,7 +344,7 @@ class TileKernelsTest {
         float[] b = normal(depth * TileKernels.PANEL);
         float[] c = normal(rows * TileKernels.PANEL);
         float[] start = c.clone();
-        scalar.multiply(rows, depth, a, 0, Storage.of(b), 0, Storage.of(c), 0, Storage.of(b), 0, 0);
+        scalar.multiply(rows, depth, Storage.of(a), 0, Storage.of(b), 0, Storage.of(c), 0, Storage.of(b), 0, 0);
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < TileKernels.PANEL; j++) {
                 double sum = start[i * TileKernels.PANEL + j];
