@@ -9,6 +9,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * Explains results in bfloat16 that are beyond their limit, or does not. A clamp or a ReLU has a jump in its derivative: where rounding a weight or a
@@ -41,9 +42,9 @@ final class StorageRounding {
                             ? row
                             : judge(
                                     row,
-                                    formulas.get(row.name()),
-                                    results.tensors().get(row.name()),
-                                    rounded.tensors().get(row.name())))
+                                    Objects.requireNonNull(formulas.get(row.name())),
+                                    Objects.requireNonNull(results.tensors().get(row.name())),
+                                    Objects.requireNonNull(rounded.tensors().get(row.name()))))
                     .toList();
         }
     }
