@@ -9,6 +9,7 @@ import dev.dropless.kernels.cpu.x86.VectorOp;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -53,6 +54,22 @@ final class EmittedCode {
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG);
 
+    /**
+     * What {@link #copyEntry} takes: source and target, each with offset in elements and stride in bytes; on the stack the number of rows and that of pieces in
+     * each, and bytes from one piece to the next in the source and in the target.
+     */
+    static final FunctionDescriptor COPY_SIGNATURE = FunctionDescriptor.ofVoid(
+            ValueLayout.ADDRESS,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.ADDRESS,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG);
+
     private static final Gpr A = Gpr.RDI;
     private static final Gpr A_START = Gpr.RSI;
     private static final Gpr B = Gpr.RDX;
@@ -79,6 +96,8 @@ final class EmittedCode {
     private static final int VECTORS = 2;
     /** Two take turns, so that a broadcast need not wait for the products with the one before. */
     private static final int BROADCASTS = 2;
+    /** Terms of one pass of the loop over a panel of the left operand, so that it is short enough for its end to be predicted. */
+    private static final int UNROLLED = 4;
     /** How far ahead rows of c are fetched, in bytes: further than memory is away in time, few against a first-level cache. */
     private static final int C_AHEAD = 8192;
 
@@ -90,6 +109,8 @@ final class EmittedCode {
     private final MemorySegment[][][] entries;
     /** For half a panel of columns, where the left operand is {@link Left#PANELS}. */
     private final MemorySegment[] halfEntries;
+
+    private final MemorySegment[] copyEntries;
 
     /**
      * Emits and loads the kernels of one instruction set. They stay for the life of the process.
@@ -122,7 +143,16 @@ final class EmittedCode {
             }
             halfOffsets[rows] = lefts.contains(Left.PANELS) ? kernel(Left.PANELS, rows, 1, TileKernels.PANEL / 2) : 0;
         }
+        int[] copyOffsets = lefts.contains(Left.PANELS)
+                ? new int[] {
+                    copy(TileKernels.BLOCK, VectorOp.STORE),
+                    copy(TileKernels.PANEL, VectorOp.STORE),
+                    copy(TileKernels.BLOCK, VectorOp.STREAM),
+                    copy(TileKernels.PANEL, VectorOp.STREAM)
+                }
+                : new int[0];
         ExecutableCode code = ExecutableCode.load(assembler.toByteArray());
+        this.copyEntries = Arrays.stream(copyOffsets).mapToObj(code::entry).toArray(MemorySegment[]::new);
         this.halfEntries = new MemorySegment[maxRows + 1];
         this.entries = new MemorySegment[Left.values().length][2][maxRows + 1];
         for (int rows = 1; rows <= maxRows; rows++) {
@@ -153,6 +183,47 @@ final class EmittedCode {
     /** Entry point of a kernel for the first half of the columns, with {@link Left#PANELS}. */
     MemorySegment halfEntry(int rows) {
         return halfEntries[rows];
+    }
+
+    /**
+     * Entry point that copies rows of BLOCK or PANEL elements.
+     *
+     * @param stream whether past the caches, where the rows of the target are aligned to cache lines
+     */
+    MemorySegment copyEntry(int columns, boolean stream) {
+        return copyEntries[columns / TileKernels.BLOCK - 1 + (stream ? 2 : 0)];
+    }
+
+    private int copy(int columns, VectorOp store) {
+        assembler.align(LINE);
+        int entry = assembler.position();
+        assembler.loadAddress(Gpr.RDI, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
+        assembler.loadAddress(Gpr.RCX, Address.at(Gpr.RCX, Gpr.R8, Float.BYTES, 0));
+        assembler.load(Gpr.RAX, Address.at(Gpr.RSP, Long.BYTES));
+        int row = assembler.position();
+        assembler.move(Gpr.RSI, Gpr.RDI);
+        assembler.move(Gpr.R8, Gpr.RCX);
+        assembler.load(Gpr.R10, Address.at(Gpr.RSP, 2 * Long.BYTES));
+        int piece = assembler.position();
+        int vectors = columns * Float.BYTES / width.bytes();
+        for (int j = 0; j < vectors; j++) {
+            assembler.vector(VectorOp.LOAD, j, 0, Address.at(Gpr.RSI, j * width.bytes()));
+        }
+        for (int j = 0; j < vectors; j++) {
+            assembler.vector(store, j, 0, Address.at(Gpr.R8, j * width.bytes()));
+        }
+        assembler.load(Gpr.R11, Address.at(Gpr.RSP, 3 * Long.BYTES));
+        assembler.add(Gpr.RSI, Gpr.R11);
+        assembler.load(Gpr.R11, Address.at(Gpr.RSP, 4 * Long.BYTES));
+        assembler.add(Gpr.R8, Gpr.R11);
+        assembler.decrement(Gpr.R10);
+        assembler.jumpIfNotZero(piece);
+        assembler.add(Gpr.RDI, Gpr.RDX);
+        assembler.add(Gpr.RCX, Gpr.R9);
+        assembler.decrement(Gpr.RAX);
+        assembler.jumpIfNotZero(row);
+        assembler.returnFromVectorCode();
+        return entry;
     }
 
     private int kernel(Left left, int rows, int lines, int columns) {
@@ -225,10 +296,14 @@ final class EmittedCode {
         moveTile(VectorOp.LOAD, rows, vectors, column);
         int outer = assembler.position();
         if (left == Left.PANELS) {
-            assembler.move(INNER, TileKernels.PANEL);
+            assembler.move(INNER, TileKernels.PANEL / UNROLLED);
         }
         int loop = assembler.position();
-        term(left, rows, vectors, column, lines);
+        int terms = left == Left.PANELS ? UNROLLED : 1;
+        for (int k = 0; k < terms; k++) {
+            term(left, rows, vectors, column, lines, k);
+        }
+        assembler.add(B, terms * TileKernels.PANEL * format.bytes());
         switch (left) {
             case ROWS -> {
                 assembler.add(A, Float.BYTES);
@@ -241,7 +316,7 @@ final class EmittedCode {
                 assembler.jumpIfNotZero(loop);
             }
             case PANELS -> {
-                assembler.add(A, Float.BYTES);
+                assembler.add(A, UNROLLED * Float.BYTES);
                 assembler.decrement(INNER);
                 assembler.jumpIfNotZero(loop);
                 assembler.add(A, A_STRIDE);
@@ -253,13 +328,13 @@ final class EmittedCode {
         moveTile(VectorOp.STORE, rows, vectors, column);
     }
 
-    /** One k, without the step to the next element of a. */
-    private void term(Left left, int rows, int vectors, int column, int lines) {
+    /** One k, {@code ahead} of where the registers point. */
+    private void term(Left left, int rows, int vectors, int column, int lines, int ahead) {
         int firstB = width.registers() - VECTORS;
         int firstBroadcast = firstB - BROADCASTS;
         for (int j = 0; j < vectors; j++) {
-            int bytes = (column + j * width.bytes()) / Float.BYTES * format.bytes();
-            EmittedConversions.load(assembler, format, firstB + j, Address.at(B, bytes));
+            int elements = ahead * TileKernels.PANEL + (column + j * width.bytes()) / Float.BYTES;
+            EmittedConversions.load(assembler, format, firstB + j, Address.at(B, elements * format.bytes()));
         }
         for (int line = 0; line < lines; line++) {
             Address address = Address.at(AHEAD, line * LINE);
@@ -271,12 +346,12 @@ final class EmittedCode {
         }
         for (int i = 0; i < rows; i++) {
             int broadcast = firstBroadcast + i % BROADCASTS;
-            assembler.vector(VectorOp.BROADCAST, broadcast, 0, Address.at(A, i * rowBytes(left)));
+            int displacement = ahead * Float.BYTES + i * rowBytes(left);
+            assembler.vector(VectorOp.BROADCAST, broadcast, 0, Address.at(A, displacement));
             for (int j = 0; j < vectors; j++) {
                 assembler.vector(multiplyAdd, i * vectors + j, broadcast, firstB + j);
             }
         }
-        assembler.add(B, TileKernels.PANEL * format.bytes());
         assembler.add(AHEAD, AHEAD_STEP);
     }
 

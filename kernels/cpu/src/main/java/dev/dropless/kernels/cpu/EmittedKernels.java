@@ -40,6 +40,9 @@ final class EmittedKernels extends ElementwiseKernels {
                 Linker.nativeLinker().downcallHandle(EmittedTranspose.SIGNATURE, Linker.Option.critical(true));
 
         static final MethodHandle COPY =
+                Linker.nativeLinker().downcallHandle(EmittedCode.COPY_SIGNATURE, Linker.Option.critical(true));
+
+        static final MethodHandle CONVERT =
                 Linker.nativeLinker().downcallHandle(EmittedConversions.SIGNATURE, Linker.Option.critical(true));
 
         private Calls() {}
@@ -225,7 +228,7 @@ final class EmittedKernels extends ElementwiseKernels {
     public void multiply(
             int rows,
             int depth,
-            float[] a,
+            Storage a,
             int aOffset,
             Storage b,
             int bOffset,
@@ -241,7 +244,7 @@ final class EmittedKernels extends ElementwiseKernels {
             EmittedCode wanted,
             int rows,
             int depth,
-            float[] a,
+            Storage a,
             int aOffset,
             Storage b,
             int bOffset,
@@ -256,9 +259,9 @@ final class EmittedKernels extends ElementwiseKernels {
         if (depth > DEPTH) {
             throw new IndexOutOfBoundsException("depth %d of at most %d".formatted(depth, DEPTH));
         }
-        checkLeft(rows, depth, aOffset + (rows - 1L) * ROW_STRIDE + depth, a.length, aOffset);
+        checkLeft(rows, depth, aOffset + (rows - 1L) * ROW_STRIDE + depth, a.elements(), aOffset);
         checkPanel(rows, depth, b, bOffset, c, cOffset);
-        MemorySegment left = MemorySegment.ofArray(a);
+        MemorySegment left = a.segment();
         int groups = Math.ceilDiv(rows, wanted.maxRows());
         int height = rows / groups;
         int higher = rows % groups; // so many groups have one row more
@@ -287,7 +290,7 @@ final class EmittedKernels extends ElementwiseKernels {
     public void multiplyPairs(
             int rows,
             int depth,
-            float[] a,
+            Storage a,
             int aOffset,
             Storage b,
             int bOffset,
@@ -307,7 +310,7 @@ final class EmittedKernels extends ElementwiseKernels {
         if (blocks > 0) {
             checkRows(1, 2 * BLOCK * blocks, source, Format.BF16, sourceOffset, 0);
             checkRows(1, BLOCK * blocks, to, Format.F32, targetOffset, 0);
-            copy(conversions.rotation(), blocks, source, sourceOffset, 4L * BLOCK, to, targetOffset, 4L * BLOCK);
+            convert(conversions.rotation(), blocks, source, sourceOffset, 4L * BLOCK, to, targetOffset, 4L * BLOCK);
         }
         for (int i = blocks * BLOCK; i < count; i++) {
             int pair = source.get(PAIR, (sourceOffset + 2L * i) * Format.BF16.bytes());
@@ -323,7 +326,7 @@ final class EmittedKernels extends ElementwiseKernels {
         MemorySegment to = MemorySegment.ofArray(target);
         checkRows(1, 2 * PANEL * count, source, Format.BF16, sourceOffset, 0);
         checkRows(1, PANEL * count, to, Format.F32, targetOffset, 0);
-        copy(conversions.pairs(), count, source, sourceOffset, 4L * PANEL, to, targetOffset, 4L * PANEL);
+        convert(conversions.pairs(), count, source, sourceOffset, 4L * PANEL, to, targetOffset, 4L * PANEL);
     }
 
     /** Cache lines to fetch with every term. */
@@ -338,7 +341,7 @@ final class EmittedKernels extends ElementwiseKernels {
 
     @Override
     public void multiplyColumns(
-            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
+            int rows, int depth, Storage a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
         if (rows == 0 || depth == 0) {
             return;
         }
@@ -347,9 +350,9 @@ final class EmittedKernels extends ElementwiseKernels {
         int rest = rows - groups * height;
         long last = (long) Math.ceilDiv(rows, height) * depth * BLOCK;
         checkFloats(b);
-        checkLeft(rows, depth, aOffset + last, a.length, aOffset);
+        checkLeft(rows, depth, aOffset + last, a.elements(), aOffset);
         checkPanel(rows, depth, b, bOffset, c, cOffset);
-        MemorySegment left = MemorySegment.ofArray(a);
+        MemorySegment left = a.segment();
         int step = Math.min(PANEL, Math.ceilDiv(height * PANEL, depth));
         if (groups > 0) {
             MemorySegment entry = code.entry(Left.COLUMNS, height, lines(step));
@@ -466,7 +469,7 @@ final class EmittedKernels extends ElementwiseKernels {
             int sourceOffset,
             int sourceStride,
             int sourceStep,
-            float[] target,
+            Storage target,
             int targetOffset,
             int targetStride,
             int targetStep) {
@@ -487,14 +490,14 @@ final class EmittedKernels extends ElementwiseKernels {
             return;
         }
         checkBlocks(blocks, source.elements(), sourceOffset, sourceStride, sourceStep);
-        checkBlocks(blocks, target.length, targetOffset, targetStride, targetStep);
+        checkBlocks(blocks, target.elements(), targetOffset, targetStride, targetStep);
         try {
             Calls.TRANSPOSE.invokeExact(
                     Avx512.TRANSPOSE.entry(),
                     source.segment(),
                     (long) sourceOffset,
                     (long) sourceStride * Float.BYTES,
-                    MemorySegment.ofArray(target),
+                    target.segment(),
                     (long) targetOffset,
                     (long) targetStride * Float.BYTES,
                     (long) sourceStep * Float.BYTES,
@@ -516,17 +519,93 @@ final class EmittedKernels extends ElementwiseKernels {
             MemorySegment target,
             long targetOffset,
             long targetStride) {
-        convertRows(
+        MemorySegment entry = code.copyEntry(columns, false);
+        copy(entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
+    }
+
+    /** Past the caches, which else would first read what is overwritten. */
+    @Override
+    public void writeRows(
+            int rows,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        long address = target.address() + targetOffset * Float.BYTES;
+        boolean aligned = target.isNative() && (address | targetStride * Float.BYTES) % Matrix.ALIGNMENT == 0;
+        MemorySegment entry = code.copyEntry(columns, aligned);
+        copy(entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
+    }
+
+    @Override
+    public void copyPieces(
+            int rows,
+            int pieces,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            long sourceStep,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride,
+            long targetStep) {
+        copy(
+                code.copyEntry(columns, false),
                 rows,
+                pieces,
                 columns,
-                Format.F32,
                 source,
                 sourceOffset,
                 sourceStride,
-                Format.F32,
+                sourceStep,
                 target,
                 targetOffset,
-                targetStride);
+                targetStride,
+                targetStep);
+    }
+
+    private static void copy(
+            MemorySegment entry,
+            int rows,
+            int pieces,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            long sourceStep,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride,
+            long targetStep) {
+        if (rows == 0 || pieces == 0) {
+            return;
+        }
+        checkRows(rows, pieces, columns, source, sourceOffset, sourceStride, sourceStep);
+        checkRows(rows, pieces, columns, target, targetOffset, targetStride, targetStep);
+        if (target.isReadOnly()) {
+            throw new IllegalArgumentException(
+                    "target: expected memory that can be written, found a read-only segment");
+        }
+        try {
+            Calls.COPY.invokeExact(
+                    entry,
+                    source,
+                    sourceOffset,
+                    sourceStride * Float.BYTES,
+                    target,
+                    targetOffset,
+                    targetStride * Float.BYTES,
+                    (long) rows,
+                    (long) pieces,
+                    sourceStep * Float.BYTES,
+                    targetStep * Float.BYTES);
+        } catch (Throwable e) { // what invokeExact declares
+            throw ForeignCall.unchecked(e);
+        }
     }
 
     @Override
@@ -553,7 +632,7 @@ final class EmittedKernels extends ElementwiseKernels {
         checkRows(rows, columns, target, to, targetOffset, targetStride);
         checkWritable(target);
         MemorySegment entry = conversions.entry(from, to, columns);
-        copy(
+        convert(
                 entry,
                 rows,
                 source,
@@ -565,7 +644,7 @@ final class EmittedKernels extends ElementwiseKernels {
     }
 
     /** Offsets in elements, strides in bytes. */
-    private static void copy(
+    private static void convert(
             MemorySegment entry,
             int rows,
             MemorySegment source,
@@ -575,7 +654,7 @@ final class EmittedKernels extends ElementwiseKernels {
             long targetOffset,
             long targetBytes) {
         try {
-            Calls.COPY.invokeExact(
+            Calls.CONVERT.invokeExact(
                     entry, source, sourceOffset, sourceBytes, target, targetOffset, targetBytes, (long) rows);
         } catch (Throwable e) { // what invokeExact declares
             throw ForeignCall.unchecked(e);
@@ -588,6 +667,15 @@ final class EmittedKernels extends ElementwiseKernels {
         if (rows < 0 || (offset | stride) < 0 || last > segment.byteSize() / format.bytes()) {
             throw new IndexOutOfBoundsException("%d rows of %d at %d, stride %d of %d bytes"
                     .formatted(rows, columns, offset, stride, segment.byteSize()));
+        }
+    }
+
+    private static void checkRows(
+            int rows, int pieces, int columns, MemorySegment segment, long offset, long stride, long step) {
+        long last = offset + (rows - 1L) * stride + (pieces - 1L) * step + columns;
+        if ((rows | pieces) < 0 || (offset | stride | step) < 0 || last > segment.byteSize() / Float.BYTES) {
+            throw new IndexOutOfBoundsException("%d rows of %d x %d at %d, stride %d, step %d of %d bytes"
+                    .formatted(rows, pieces, columns, offset, stride, step, segment.byteSize()));
         }
     }
 

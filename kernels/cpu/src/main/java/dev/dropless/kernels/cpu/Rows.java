@@ -105,6 +105,41 @@ final class Rows {
         }
     }
 
+    /** Copies short pieces of rows of a matrix, one beside the other there and {@code targetStep} apart in the target, to floats. */
+    static void copyPieces(
+            TileKernels kernels,
+            int rows,
+            int pieces,
+            int columns,
+            Matrix matrix,
+            long index,
+            long stride,
+            long step,
+            MemorySegment target,
+            long offset,
+            long targetStride,
+            long targetStep) {
+        if (matrix.type() == ElementType.F32) {
+            kernels.copyPieces(
+                    rows,
+                    pieces,
+                    columns,
+                    matrix.segment(),
+                    index,
+                    stride,
+                    step,
+                    target,
+                    offset,
+                    targetStride,
+                    targetStep);
+            return;
+        }
+        for (int piece = 0; piece < pieces; piece++) {
+            long from = index + piece * step;
+            copy(kernels, rows, columns, matrix, from, stride, target, offset + piece * targetStep, targetStride);
+        }
+    }
+
     private static boolean narrow(ElementType type) {
         return type == ElementType.BF16 || type == ElementType.F16;
     }
