@@ -17,7 +17,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$output"
 
-read -r -a families <<< "${FAMILIES:-router topology experts weight_gradients combine activate block_sparse convert}"
+# Families whose names begin with hopper_ are for sm_90a alone: their instructions exist nowhere else.
+read -r -a families <<< "${FAMILIES:-router topology experts weight_gradients combine activate block_sparse convert elementwise hopper_maps hopper_dense hopper_experts hopper_decode hopper_dgrad hopper_wgrad hopper_blocks}"
 read -r -a targets <<< "${TARGETS:-sm_80 sm_90a}"
 flags=(-std=c++17 -O3 --Werror all-warnings)
 
@@ -32,39 +33,58 @@ static_properties() {
         }' "$2"
 }
 
-: > "$scratch/static"
+# Compiles one image: a family for a target, or its PTX.
+compile() {
+    local family=$1 target=$2
+    local log="$scratch/$family.$target.log"
+    if [[ $target == ptx ]]; then
+        "$nvcc" "${flags[@]}" -arch=compute_80 -ptx -o "$scratch/$family.ptx" "src/main/cuda/$family.cu"
+        # Comments are for people who have the source; blank lines and tabs are a fifth of the text. Nothing in it is newer than PTX 8.0, and
+        # with that version drivers that do not know this compiler's take it (from 525 on); assembling it proves the claim.
+        sed -e 's://.*$::' -e 's/[ \t]*$//' -e 's/^\t*//' -e '/^$/d' -e 's/^\.version .*$/.version 8.0/' "$scratch/$family.ptx" \
+            > "$output/$family.ptx"
+        "${PTXAS:-ptxas}" -arch=sm_80 -o "$scratch/$family.check.cubin" "$output/$family.ptx"
+        return
+    fi
+    if ! "$nvcc" "${flags[@]}" -gencode "arch=compute_${target#sm_},code=$target" -cubin -Xptxas -v,-warn-spills \
+        -o "$output/$family.$target.cubin" "src/main/cuda/$family.cu" > "$log" 2>&1; then
+        cat "$log" >&2
+        return 1
+    fi
+    if grep -E 'warning|\(C75[0-9][0-9]\)' "$log" >&2; then
+        echo "build-kernels.sh: $family for $target: warnings, see above" >&2
+        return 1
+    fi
+    static_properties "$target" "$log" > "$scratch/$family.$target.static"
+}
+
+# Two at a time.
+running=0
 for family in "${families[@]}"; do
-    for target in "${targets[@]}"; do
-        log="$scratch/$family.$target.log"
-        if ! "$nvcc" "${flags[@]}" -gencode "arch=compute_${target#sm_},code=$target" -cubin -Xptxas -v,-warn-spills \
-            -o "$output/$family.$target.cubin" "src/main/cuda/$family.cu" > "$log" 2>&1; then
-            cat "$log" >&2
-            exit 1
+    for target in "${targets[@]}" ptx; do
+        if [[ $family == hopper_* && $target != sm_90a ]]; then
+            continue
         fi
-        if grep -E 'warning|\(C75[0-9][0-9]\)' "$log" >&2; then
-            echo "build-kernels.sh: $family for $target: warnings, see above" >&2
-            exit 1
+        if ((running++ >= 2)); then
+            wait -n
         fi
-        static_properties "$target" "$log" >> "$scratch/static"
+        compile "$family" "$target" &
     done
-    "$nvcc" "${flags[@]}" -arch=compute_80 -ptx -o "$scratch/$family.ptx" "src/main/cuda/$family.cu"
-    # Comments are for people who have the source; blank lines and tabs are a fifth of the text. Nothing in it is newer than PTX 8.0, and
-    # with that version drivers that do not know this compiler's take it (from 525 on); assembling it proves the claim.
-    sed -e 's://.*$::' -e 's/[ \t]*$//' -e 's/^\t*//' -e '/^$/d' -e 's/^\.version .*$/.version 8.0/' "$scratch/$family.ptx" \
-        > "$output/$family.ptx"
-    "${PTXAS:-ptxas}" -arch=sm_80 -o "$scratch/$family.check.cubin" "$output/$family.ptx"
+done
+while ((running-- > 0)); do
+    wait -n || [[ $? == 127 ]]
 done
 
-./emulate-kernels.sh --build-only target/emulator
+./emulate-kernels.sh --build-only --only launch_table target/emulator
 target/emulator/launch_table > "$scratch/launch"
 
 {
     echo "# Written by build-kernels.sh; tests compare it with the sources and with the resources beside it."
     echo "compiler=$("$nvcc" --version | sed -n 's/^Cuda compilation tools, //p')"
     (cd src/main/cuda && sha256sum -- *.cu *.cuh) | LC_ALL=C sort -k 2 | awk '{ print "source." $2 "=" $1 }'
-    (cd "$output" && sha256sum -- *.cubin *.ptx) | LC_ALL=C sort -k 2 | awk '{ print "resource." $2 "=" $1 }'
+    (cd "$output" && shopt -s nullglob && sha256sum -- *.cubin *.ptx) | LC_ALL=C sort -k 2 | awk '{ print "resource." $2 "=" $1 }'
     awk '{ print "launch." $1 "=family:" $2 " threads:" $3 " shared:" $4 " sharedPerExpert:" $5 " argumentWords:" $6 }' "$scratch/launch" \
         | LC_ALL=C sort
-    LC_ALL=C sort "$scratch/static"
+    cat "$scratch"/*.static | LC_ALL=C sort
 } > "$output/manifest.properties"
 echo "$(find "$output" -type f -printf '%s\n' | awk '{ n += $1 } END { print n }') bytes in $output"

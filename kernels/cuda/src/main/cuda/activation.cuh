@@ -86,6 +86,54 @@ struct ActivationMath {
     }
 
     __device__ __forceinline__ float hidden(float a, float b) const { return hidden(a) * factor(b); }
+
+    // Sigmoid by the units for approximate exponentials and reciprocals: a relative error of some 2^-21.
+    static __device__ __forceinline__ float fast_sigmoid(float u) { return __fdividef(1.f, 1.f + __expf(-u)); }
+
+    // Replaces pre-activations by f(min(a, gate_max)). The function is chosen once for all of them: they stay in registers, in
+    // which a loop would have to be written out with every function in it.
+    template <int count> __device__ __forceinline__ void replace_by_gate(float (&a)[count]) const {
+#pragma unroll
+        for (int i = 0; i < count; i++) a[i] = a[i] > gate_max ? gate_max : a[i];
+        switch (function) {
+            case kRelu:
+#pragma unroll
+                for (int i = 0; i < count; i++) a[i] = a[i] < 0.f ? 0.f : a[i];
+                break;
+            case kReluSquared:
+#pragma unroll
+                for (int i = 0; i < count; i++) a[i] = a[i] < 0.f ? 0.f : a[i] * a[i];
+                break;
+            case kSilu:
+#pragma unroll
+                for (int i = 0; i < count; i++) a[i] *= fast_sigmoid(alpha * a[i]);
+                break;
+            case kGeluTanh:
+#pragma unroll
+                for (int i = 0; i < count; i++) a[i] *= fast_sigmoid(gelu_inner(a[i]));
+                break;
+            case kGeluErf:
+#pragma unroll
+                for (int i = 0; i < count; i++) a[i] *= 0.5f * erfcf(-a[i] * 0.70710678118654752f);
+                break;
+            default: break;
+        }
+    }
 };
+
+// Backward through an activation: g is the gradient of hidden before it is weighted; a and b are pre-activations and become their gradients;
+// hidden is read or, to be recomputed, set to what is stored in its type. Returns hidden * g.
+__device__ __forceinline__ float activation_backward(
+    const ActivationMath &math, bool gated, bool recompute, int64_t hidden_type, float weight, float g, float &a, float &b,
+    float &hidden) {
+    float value, slope;
+    math.gate(a, value, slope);
+    float factor = gated ? math.factor(b) : 1.f;
+    if (recompute) hidden = round_to(hidden_type, value * factor);
+    float d_hidden = weight * g;
+    a = d_hidden * (slope * factor);
+    b = d_hidden * (math.factor_slope(b) == 0.f ? 0.f : value);
+    return hidden * g;
+}
 
 }  // namespace dropless

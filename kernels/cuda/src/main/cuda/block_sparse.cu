@@ -20,25 +20,10 @@
 //   dsd: stripes of op(S) * ceil(B / 128) * ceil(columns / 128);  dds: ceil(rows / 128) * stripes * ceil(B / 128).
 // The others 256 threads, no dynamic shared memory, any grid.
 // The number of blocks is read from the pattern on the device.
+#include "pattern.cuh"
 #include "tile_product.cuh"
 
 namespace dropless {
-
-// Argument of the kernels: ten 64-bit words. Arrays as BlockPattern in Java, on the device.
-struct Pattern {
-    const int64_t *row_offset;     // [block rows + 1] first matrix row of a block row
-    const int64_t *column_offset;  // [block columns + 1]
-    const int64_t *data_offset;    // [blocks + 1] in elements
-    const int *first_block;        // [block rows + 1]
-    const int *row_of;             // [blocks]
-    const int *column_of;          // [blocks]
-    const int *first_transposed;   // [block columns + 1]
-    const int *transposed_block;   // [blocks]
-    const int *counts;             // [3] block rows, block columns, blocks
-    int64_t block_size;
-};
-
-enum ProductKind : int64_t { kDense, kSdd, kDsd, kDds };
 
 struct MatmulArguments {
     int64_t kind;         // ProductKind

@@ -22,24 +22,62 @@ struct CombineArguments {
     int64_t columns, accumulate;
 };
 
+constexpr int kBytesAhead = 64;  // of a thread's loads under way together: one after the other they would leave much of the bandwidth unused
+
+// Adds the weighted rows of one token, in these columns, in the order of their ranks.
+template <class T>
+__device__ __forceinline__ void add_rows(const CombineArguments &args, int64_t token, int64_t column, int count, float (&sum)[kRun]) {
+    constexpr int packs = kRun * sizeof(T) / 16, ahead = kBytesAhead / 16 / packs;
+    const T *rows = static_cast<const T *>(args.rows.data) + column;
+    bool whole = count == kRun && ((reinterpret_cast<uintptr_t>(rows) | static_cast<uintptr_t>(args.rows.stride * sizeof(T))) & 15) == 0;
+    int top_k = static_cast<int>(args.plan.top_k);
+    for (int first = 0; first < top_k; first += ahead) {
+        int row[ahead];
+        float weight[ahead];
+        Pack<unsigned> pack[ahead][packs] = {};  // as they come: 16-bit elements would not stay in registers
+#pragma unroll
+        for (int j = 0; j < ahead; j++) {
+            int64_t slot = token * top_k + first + j;
+            row[j] = first + j < top_k ? args.plan.row_of_slot[slot] : -1;
+            weight[j] = row[j] >= 0 && args.weights != nullptr ? args.weights[slot] : 1.f;
+        }
+#pragma unroll
+        for (int j = 0; j < ahead; j++) {
+            if (!whole || row[j] < 0) continue;
+            auto *source = reinterpret_cast<const Pack<unsigned> *>(rows + row[j] * args.rows.stride);
+#pragma unroll
+            for (int i = 0; i < packs; i++) pack[j][i] = source[i];
+        }
+#pragma unroll
+        for (int j = 0; j < ahead; j++) {
+            if (row[j] < 0) continue;
+            float v[kRun];
+            if (whole) {
+                T element[kRun];
+                memcpy(element, pack[j], sizeof element);
+#pragma unroll
+                for (int i = 0; i < kRun; i++) v[i] = to_float(element[i]);
+            } else {
+                load_run(rows + row[j] * args.rows.stride, count, v);
+            }
+#pragma unroll
+            for (int i = 0; i < kRun; i++) sum[i] = fmaf(weight[j], v[i], sum[i]);
+        }
+    }
+}
+
 // A thread sums eight columns of one token.
 __device__ __forceinline__ void combine(const CombineArguments &args) {
     int64_t runs = ceil_div(args.columns, kRun);
     int64_t total = args.plan.tokens * runs;
-    int top_k = static_cast<int>(args.plan.top_k);
     for (int64_t n = blockIdx.x * int64_t{kThreads} + threadIdx.x; n < total; n += gridDim.x * int64_t{kThreads}) {
         int64_t token = n / runs, column = n % runs * kRun;
         int count = clamp_count(args.columns - column, kRun);
         float sum[kRun] = {};
-        for (int j = 0; j < top_k; j++) {
-            int64_t slot = token * top_k + j;
-            int64_t row = args.plan.row_of_slot[slot];
-            if (row < 0) continue;
-            float weight = args.weights != nullptr ? args.weights[slot] : 1.f;
-            float v[kRun];
-            load_run(args.rows.data, args.rows.type, row * args.rows.stride + column, count, v);
-#pragma unroll
-            for (int i = 0; i < kRun; i++) sum[i] = fmaf(weight, v[i], sum[i]);
+        switch (args.rows.type) {
+            case kBf16: add_rows<bf16>(args, token, column, count, sum); break;
+            case kF16: add_rows<f16>(args, token, column, count, sum); break;
+            default: add_rows<float>(args, token, column, count, sum); break;
         }
         int64_t index = token * args.y.stride + column;
         if (args.accumulate) add_run(args.y.data, args.y.type, index, count, sum);

@@ -21,6 +21,19 @@ enum class Fault : int {
     kNoRowMask,       // rows beyond an operand's last are loaded
     kNoScale,         // weights of the summed rows are not applied
     kUnstablePlace,   // slots of one expert are placed in another order
+    kNoFullWait,      // products read a stage before its copies are complete
+    kNoEmptyWait,     // copies go to a stage that products may still read
+    kWrongArrivals,   // a barrier counts one arrival more than comes
+    kWrongBytes,      // a barrier expects fewer bytes than are copied
+    kNoProxyFence,    // the copy engine or a product reads what was written without a fence
+    kStaleStaging,    // results are staged where an earlier store may still read
+    kNoProductWait,   // sums are used, and their operands given back, while the products run
+    kNoSharing,       // a box meant for both blocks of a cluster is copied to one
+    kNoTailA,         // what lies beyond the end of the summed dimension is not cleared in the first operand
+    kNoTailB,         // nor in the second
+    kNoPartial,       // one column tile's part of a row's sum over columns is left out
+    kWrongTurn,       // a warpgroup does not pass over the stages of the other one's tile
+    kNoTurn,          // nor wait until the other one has seen them
 };
 
 }  // namespace dropless

@@ -204,14 +204,8 @@ template <class T> struct DownDgradJob : ExpertTiles {
         float dot = 0.f;
 #pragma unroll
         for (int i = 0; i < kRun; i++) {
-            float value, slope;
-            math.gate(a[i], value, slope);
-            float factor = args.gated ? math.factor(b[i]) : 1.f;
-            if (args.recompute) hidden[i] = round_to(args.hidden.type, value * factor);
-            if (i < count) dot = fmaf(hidden[i], g[i], dot);
-            float d_hidden = scale * g[i];
-            a[i] = d_hidden * (slope * factor);
-            b[i] = d_hidden * (math.factor_slope(b[i]) == 0.f ? 0.f : value);
+            float part = activation_backward(math, args.gated, args.recompute, args.hidden.type, scale, g[i], a[i], b[i], hidden[i]);
+            if (i < count) dot += part;
         }
         if (args.recompute) store_run(args.hidden.data, args.hidden.type, r * args.hidden.stride + f, count, hidden);
         store_run(args.d_pre.data, args.d_pre.type, r * args.d_pre.stride + f, count, a);

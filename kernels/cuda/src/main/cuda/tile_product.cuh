@@ -103,19 +103,19 @@ __device__ __forceinline__ void read_sums(const float *sums, int row, int column
 
 __device__ __forceinline__ bool stores_row(int row, int rows) { return row < rows || planted(Fault::kTailOverwrite); }
 
-// Maps a linear tile number to (row of tiles, column of tiles): groups of eight rows of tiles, in each of them column by column,
+// Maps a linear tile number to (row of tiles, column of tiles): groups of some rows of tiles, in each of them column by column,
 // so that blocks that run together share operands in the L2 cache.
-struct TileOrder {
-    static constexpr int kGroup = 8;
-    int64_t row, column;
+template <class Int> struct TileOrderOf {
+    Int row, column;
 
-    __device__ TileOrder(int64_t n, int64_t rows, int64_t columns) {
-        int64_t first = n / (kGroup * columns) * kGroup;
-        int64_t height = rows - first < kGroup ? rows - first : kGroup;
-        int64_t in_group = n - first * columns;
+    __device__ TileOrderOf(Int n, Int rows, Int columns, Int group = 8) {
+        Int first = n / (group * columns) * group;
+        Int height = rows - first < group ? rows - first : group;
+        Int in_group = n - first * columns;
         row = first + in_group % height;
         column = in_group / height;
     }
 };
+using TileOrder = TileOrderOf<int64_t>;
 
 }  // namespace dropless

@@ -1,8 +1,8 @@
 // Runs CUDA kernels on a CPU, from their own source: device.cuh includes this file instead of defining PTX instructions. Here are threads,
 // scheduling and memory; emulator_device.h has the operations of the device.
 //
-// Every thread of a block is a fiber, blocks run one after the other in random order. Which warp runs, for how long, and in which
-// order its lanes do, is random from a seed. Warp operations (shuffles, votes, ldmatrix, mma) happen when the last lane arrives, from
+// Every thread of a block is a fiber. The blocks of a cluster run together, clusters one after the other in random order. Which warp
+// runs, for how long, and in which order its lanes do, is random from a seed. Warp operations (shuffles, votes, ldmatrix, mma) happen when the last lane arrives, from
 // fragments laid out as the PTX manual says (ISA 8.x, "Matrix Fragments for mma.m16n8k16", "ldmatrix"). Asynchronous copies are
 // done as late as their wait, or at a random moment before it, in random order, and read their source only then. Shared memory starts as
 // NaN and ends at a page that must not be touched; so do the buffers of test_support.h. A block in which no thread can go on is
@@ -20,6 +20,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <list>
 #include <memory>
 #include <random>
 #include <vector>
@@ -29,6 +30,7 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __grid_constant__
+#define __align__(n) alignas(n)
 
 namespace emulator {
 
@@ -45,20 +47,34 @@ struct Copy {
     void *target;
     const void *source;
     int bytes, size;
+    bool performed = false;
 
-    void perform() const {
+    void perform() {
+        if (performed) return;
+        performed = true;
         if (bytes > 0) memcpy(target, source, bytes);
         if (bytes < size) memset(static_cast<char *>(target) + bytes, 0, size - bytes);
     }
 };
 
-enum class State { kReady, kWaiting, kDone };
+enum class State { kReady, kWaiting, kPolling, kDone };
+
+struct Block;
+
+// What a polling thread waits for.
+struct Condition {
+    bool (*holds)(const void *subject, uint64_t argument) = nullptr;
+    const void *subject = nullptr;
+    uint64_t argument = 0;
+};
 
 struct Thread {
     void *stack_pointer = nullptr;
     char *stack = nullptr;
+    Block *block = nullptr;
     int index = 0;
     State state = State::kReady;
+    Condition condition;
     long groups = 0;
     std::vector<Copy> copies;
 };
@@ -81,14 +97,26 @@ struct Warp {
 struct Block {
     std::vector<Thread> threads;
     std::vector<Warp> warps;
+    unsigned index = 0;  // in the grid
+    unsigned rank = 0;   // in the cluster
     int live = 0;
     int at_barrier = 0;
     char *shared = nullptr;
     size_t shared_bytes = 0;
-    std::function<void()> kernel;
 };
 
-inline Block *block = nullptr;
+// What further parts of the machine (hopper_emulator.h) do at certain moments.
+struct Hooks {
+    void (*begin)() = nullptr;                // a cluster starts
+    void (*thread_end)() = nullptr;           // the current thread has returned
+    bool (*proceed)() = nullptr;              // performs something asynchronous; false if there is nothing
+    void (*copied)(const Thread &thread, const void *target, bool waited) = nullptr;  // an asynchronous copy was made, or waited for
+};
+
+inline Hooks hooks;
+inline std::vector<Block> cluster;
+inline std::function<void()> kernel;
+inline Block *block = nullptr;  // of the current thread
 inline Thread *current = nullptr;
 inline void *scheduler_stack_pointer = nullptr;
 inline std::mt19937_64 random_engine;
@@ -140,6 +168,21 @@ inline void release(State from) {
     }
 }
 
+// Suspends the current thread until the condition holds.
+inline void wait_until(Condition condition) {
+    if (condition.holds(condition.subject, condition.argument)) return;
+    current->condition = condition;
+    current->state = State::kPolling;
+    yield();
+}
+
+inline bool can_run(Thread &thread) {
+    if (thread.state != State::kPolling) return thread.state == State::kReady;
+    if (!thread.condition.holds(thread.condition.subject, thread.condition.argument)) return false;
+    thread.state = State::kReady;
+    return true;
+}
+
 inline void complete_copies(Thread &thread, long before_group) {
     std::vector<Copy> &copies = thread.copies;
     for (size_t left = copies.size(); left > 0;) {  // in random order
@@ -147,14 +190,16 @@ inline void complete_copies(Thread &thread, long before_group) {
         std::swap(copies[i], copies[left]);
         if (copies[left].group < before_group) {
             copies[left].perform();
+            if (hooks.copied != nullptr) hooks.copied(thread, copies[left].target, true);
             copies.erase(copies.begin() + static_cast<long>(left));
         }
     }
 }
 
 inline void thread_main() {
-    block->kernel();
+    kernel();
     complete_copies(*current, current->groups + 1);
+    if (hooks.thread_end != nullptr) hooks.thread_end();
     current->state = State::kDone;
     block->live--;
     yield();
@@ -190,20 +235,22 @@ inline void block_barrier() {
 
 inline void resume(Thread &thread) {
     current = &thread;
+    block = thread.block;
+    block_index.x = block->index;
     thread_index.x = static_cast<unsigned>(thread.index);
     emulator_switch(&scheduler_stack_pointer, thread.stack_pointer);
 }
 
 // Runs one warp for a random number of rounds; false if none of its lanes can run.
-inline bool run_warp(size_t warp) {
+inline bool run_warp(Block &of, size_t warp) {
     int rounds = 1 << random_engine() % 8;
     bool progress = false;
     for (int round = 0; round < rounds; round++) {
         bool ran = false;
         unsigned first = random_engine() % kWarp;
         for (unsigned i = 0; i < kWarp; i++) {
-            Thread &thread = block->threads[warp * kWarp + (first + i) % kWarp];
-            if (thread.state == State::kReady) {
+            Thread &thread = of.threads[warp * kWarp + (first + i) % kWarp];
+            if (can_run(thread)) {
                 resume(thread);
                 ran = true;
             }
@@ -215,19 +262,31 @@ inline bool run_warp(size_t warp) {
 }
 
 inline void complete_some_copy() {
-    Thread &thread = block->threads[random_engine() % block->threads.size()];
+    Block &any = cluster[random_engine() % cluster.size()];
+    Thread &thread = any.threads[random_engine() % any.threads.size()];
     if (thread.copies.empty()) return;
-    std::swap(thread.copies[random_engine() % thread.copies.size()], thread.copies.back());
-    thread.copies.back().perform();
-    thread.copies.pop_back();
+    Copy &copy = thread.copies[random_engine() % thread.copies.size()];
+    copy.perform();
+    if (hooks.copied != nullptr) hooks.copied(thread, copy.target, false);
 }
 
-inline void run_block() {
-    size_t warps = block->warps.size();
-    while (block->live > 0) {
-        size_t first = random_engine() % warps;
+inline bool running() {
+    for (const Block &b : cluster) {
+        if (b.live > 0) return true;
+    }
+    return false;
+}
+
+inline void run_cluster() {
+    size_t warps = cluster[0].warps.size(), all = warps * cluster.size();
+    while (running()) {
+        size_t first = random_engine() % all;
         bool progress = false;
-        for (size_t i = 0; i < warps && !progress; i++) progress = run_warp((first + i) % warps);
+        for (size_t i = 0; i < all && !progress; i++) {
+            size_t warp = (first + i) % all;
+            progress = run_warp(cluster[warp / warps], warp % warps);
+        }
+        if (hooks.proceed != nullptr && (!progress || random_engine() % 4 == 0)) progress |= hooks.proceed();
         if (!progress) fail("deadlock: threads wait for others that never come");
         if (random_engine() % 4 == 0) complete_some_copy();
     }
@@ -280,12 +339,14 @@ inline char *stack_of(size_t thread) {
     return stacks[thread].get();
 }
 
-inline void prepare(Thread &thread, int index) {
+inline void prepare(Block &of, int index) {
+    Thread &thread = of.threads[static_cast<size_t>(index)];
+    thread.block = &of;
     thread.index = index;
     thread.state = State::kReady;
     thread.groups = 0;
     thread.copies.clear();
-    thread.stack = stack_of(static_cast<size_t>(index));
+    thread.stack = stack_of(of.rank * of.threads.size() + static_cast<size_t>(index));
     auto top = reinterpret_cast<uintptr_t>(thread.stack + kStackBytes) & ~uintptr_t{63};
     void **frame = reinterpret_cast<void **>(top) - 8;  // six registers, the entry, and alignment as after a call
     memset(frame, 0, 8 * sizeof(void *));
@@ -293,32 +354,47 @@ inline void prepare(Thread &thread, int index) {
     thread.stack_pointer = frame;
 }
 
-// Launches a kernel of one argument structure and returns when all of its blocks are done.
+// Launches a kernel of one argument structure, in clusters of some blocks, and returns when all of its blocks are done.
 template <class Kernel, class Arguments>
-void launch(Kernel kernel, unsigned grid, unsigned threads, size_t shared_bytes, const Arguments &arguments, uint64_t seed) {
+void launch_clusters(
+    Kernel function, unsigned grid, unsigned cluster_size, unsigned threads, size_t shared_bytes, const Arguments &arguments,
+    uint64_t seed) {
+    if (grid % cluster_size != 0) fail("the grid is not a multiple of the cluster");
     random_engine.seed(seed);
-    Block b;
-    block = &b;
-    b.kernel = [&] { kernel(arguments); };
-    b.shared_bytes = shared_bytes;
-    b.threads.resize(threads);
+    kernel = [&] { function(arguments); };
+    cluster = std::vector<Block>(cluster_size);
     block_size.x = threads;
     grid_size.x = grid;
-    std::vector<unsigned> order(grid);
-    for (unsigned i = 0; i < grid; i++) order[i] = i;
+    std::vector<unsigned> order(grid / cluster_size);
+    for (unsigned i = 0; i < order.size(); i++) order[i] = i;
     std::shuffle(order.begin(), order.end(), random_engine);
     for (unsigned i : order) {
-        GuardedMemory shared(shared_bytes, 16);
-        b.shared = shared.data;
-        b.warps.assign(threads / kWarp, Warp());
-        b.live = static_cast<int>(threads);
-        b.at_barrier = 0;
-        for (unsigned t = 0; t < threads; t++) prepare(b.threads[t], static_cast<int>(t));
-        block_index.x = i;
-        run_block();
-        if (!shared.intact()) fail("wrote outside of shared memory");
+        std::list<GuardedMemory> memories;
+        for (unsigned rank = 0; rank < cluster_size; rank++) {
+            Block &b = cluster[rank];
+            b.rank = rank;
+            b.index = i * cluster_size + rank;
+            // What swizzled copies are made to is a whole number of swizzle patterns, and begins at one.
+            b.shared = memories.emplace_back(shared_bytes, shared_bytes % 1024 == 0 ? 1024 : 16).data;
+            b.shared_bytes = shared_bytes;
+            b.threads.resize(threads);
+            b.warps.assign(threads / kWarp, Warp());
+            b.live = static_cast<int>(threads);
+            b.at_barrier = 0;
+            for (unsigned t = 0; t < threads; t++) prepare(b, static_cast<int>(t));
+        }
+        if (hooks.begin != nullptr) hooks.begin();
+        run_cluster();
+        for (const GuardedMemory &shared : memories) {
+            if (!shared.intact()) fail("wrote outside of shared memory");
+        }
     }
     block = nullptr;
+}
+
+template <class Kernel, class Arguments>
+void launch(Kernel function, unsigned grid, unsigned threads, size_t shared_bytes, const Arguments &arguments, uint64_t seed) {
+    launch_clusters(function, grid, 1, threads, shared_bytes, arguments, seed);
 }
 
 }  // namespace emulator

@@ -29,7 +29,7 @@ inline void copy_async(void *shared, const void *global, int bytes, int size) {
     if (bytes < 0 || bytes > size) fail("cp.async: source size out of range");
     char *target = static_cast<char *>(shared);
     if (target < block->shared || target + size > block->shared + block->shared_bytes) fail("cp.async: outside of shared memory");
-    current->copies.push_back({current->groups, shared, global, bytes, size});
+    current->copies.push_back({current->groups, shared, global, bytes, size, false});
 }
 
 }  // namespace emulator
@@ -60,6 +60,11 @@ template <class T> T __shfl_up_sync(unsigned mask, T value, int distance) {
     return emulator::shuffle(value, distance, [](int lane, int d) { return lane >= d ? lane - d : lane; });
 }
 
+template <class T> T __shfl_sync(unsigned mask, T value, int source) {
+    require_all_lanes(mask);
+    return emulator::shuffle(value, source, [](int, int s) { return s % emulator::kWarp; });
+}
+
 inline unsigned __ballot_sync(unsigned mask, bool vote) {
     require_all_lanes(mask);
     unsigned result;
@@ -87,6 +92,9 @@ inline unsigned __match_any_sync(unsigned mask, int value) {
         {nullptr, &result, value});
     return result;
 }
+
+inline float __expf(float x) { return expf(x); }
+inline float __fdividef(float x, float y) { return x / y; }
 
 inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }

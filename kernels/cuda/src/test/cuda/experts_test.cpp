@@ -1,54 +1,11 @@
 // Emulated test of experts.cu and combine.cu: every product of forward and backward against sums in double.
+#include "activation_case.h"
 #include "combine.cu"
 #include "expert_case.h"
 #include "experts.cu"
 
 using namespace dropless;
 using namespace test;
-
-// Activations in double, independent of activation.cuh.
-static double function_of(const Activation &f, double a) {
-    switch (f.function) {
-        case kRelu: return a < 0 ? 0 : a;
-        case kReluSquared: return a < 0 ? 0 : a * a;
-        case kSilu: return a / (1 + std::exp(-f.alpha * a));
-        case kGeluTanh: return 0.5 * a * (1 + std::tanh(std::sqrt(2 / M_PI) * (a + 0.044715 * a * a * a)));
-        case kGeluErf: return 0.5 * a * std::erfc(-a * std::sqrt(0.5));
-        default: return a;
-    }
-}
-
-static double gate_of(const Activation &f, double a) { return function_of(f, a > f.gate_max ? f.gate_max : a); }
-
-static double gate_slope_of(const Activation &f, double a) {
-    if (a > f.gate_max) return 0;
-    switch (f.function) {
-        case kRelu: return a > 0 ? 1 : 0;
-        case kReluSquared: return a < 0 ? 0 : 2 * a;
-        case kIdentity: return 1;
-        default: break;
-    }
-    if (std::isnan(a)) return a;
-    double h = 1e-5;  // central difference, error about 1e-10
-    return (function_of(f, a + h) - function_of(f, a - h)) / (2 * h);
-}
-
-static double factor_of(const Activation &f, double b) {
-    return (b > f.up_limit ? f.up_limit : b < -f.up_limit ? -f.up_limit : b) + f.up_offset;
-}
-
-static double factor_slope_of(const Activation &f, double b) { return std::fabs(b) > f.up_limit ? 0 : 1; }
-
-static Activation random_activation(Random &random) {
-    Activation f{random.below(6), 1, INFINITY, INFINITY, 0};
-    if (random.flip()) {
-        f.gate_max = 0.75;
-        f.up_limit = 0.5;
-        f.up_offset = 1;
-    }
-    if (f.function == kSilu && random.flip()) f.alpha = 1.702;
-    return f;
-}
 
 struct Layer {
     Random random;
@@ -81,9 +38,6 @@ struct Layer {
     void up_dgrad();
     void combine();
 };
-
-// Error of an activation of a value of moderate size, before rounding.
-static double activation_tolerance(double y) { return 1e-5 * std::fabs(y) + 2e-6; }
 
 void Layer::up() {
     MatrixBuffer x = filled(shape.tokens, shape.hidden, shape.type);

@@ -5,7 +5,15 @@
 #include "block_sparse.cu"
 #include "combine.cu"
 #include "convert.cu"
+#include "elementwise.cu"
 #include "experts.cu"
+#include "hopper_blocks.cu"
+#include "hopper_decode.cu"
+#include "hopper_dense.cu"
+#include "hopper_dgrad.cu"
+#include "hopper_experts.cu"
+#include "hopper_maps.cu"
+#include "hopper_wgrad.cu"
 #include "router.cu"
 #include "topology.cu"
 #include "weight_gradients.cu"
@@ -27,8 +35,16 @@ template <class Arguments> static void print_typed(const std::string &name, cons
     print<Arguments>(name + "_f16", family, kThreads, sizeof(TileShared<TensorCore<f16>>), 0);
 }
 
+// A Hopper kernel for each of its two types.
+template <class Arguments, class Engine> static void print_hopper(const std::string &name, const char *family) {
+    print<Arguments>("hopper_" + name + "_bf16", family, kHopperThreads, sizeof(HopperShared<Engine>), 0);
+    print<Arguments>("hopper_" + name + "_f16", family, kHopperThreads, sizeof(HopperShared<Engine>), 0);
+}
+
 int main() {
-    print<RouterArguments>("router_topk", "router", 256, 0, 8 * sizeof(unsigned));
+    size_t router_shared = kRouterThreads / 32 * 2 * sizeof(uint64_t);
+    print<RouterForwardArguments>("router_forward", "router", kRouterThreads, 0, router_shared);
+    print<RouterBackwardArguments>("router_backward", "router", kRouterThreads, 0, router_shared);
     print<TopologyArguments>("topology_count", "topology", 32, 0, sizeof(int));
     print<TopologyArguments>("topology_scan", "topology", kScanThreads, sizeof(ScanShared), 0);
     print<TopologyArguments>("topology_place", "topology", 32, 0, sizeof(int));
@@ -54,5 +70,30 @@ int main() {
     print<BlockCopyArguments>("blocks_from_dense", "block_sparse", kThreads, 0, 0);
     print<FillArguments>("fill_zero", "block_sparse", kThreads, 0, 0);
     print<ConvertArguments>("convert", "convert", 256, 0, 0);
+    print<FillValueArguments>("fill", "elementwise", kElementThreads, 0, 0);
+    print<MultiplyArguments>("multiply", "elementwise", kElementThreads, 0, 0);
+    print<GateArguments>("sigmoid_gate", "elementwise", kElementThreads, 0, 0);
+    print<GateArguments>("sigmoid_gate_backward", "elementwise", kElementThreads, 0, 0);
+    print<IdentityAddArguments>("identity_add", "elementwise", kElementThreads, 0, 0);
+    print<IdentityDotArguments>("identity_dot", "elementwise", kElementThreads, 0, 0);
+    print<TensorMapsArguments>("tensor_maps", "hopper_maps", 32, sizeof(TensorMapsShared), 0);
+    print_hopper<HopperMatmulArguments, HopperEngine<bf16, Layout::kDepthMajor, Layout::kDepthMajor>>("matmul_nt", "hopper_dense");
+    print_hopper<HopperUpArguments, ExpertEngine<bf16>>("up_gated", "hopper_experts");
+    print_hopper<HopperUpArguments, ExpertEngine<bf16>>("up_plain", "hopper_experts");
+    print_hopper<HopperDownArguments, ExpertEngine<bf16>>("down", "hopper_experts");
+    print_hopper<HopperDecodeUpArguments, DecodeEngine<bf16, 16>>("decode_up_16", "hopper_decode");
+    print_hopper<HopperDecodeUpArguments, DecodeEngine<bf16, 64>>("decode_up_64", "hopper_decode");
+    print_hopper<HopperDecodeDownArguments, DecodeEngine<bf16, 16>>("decode_down_16", "hopper_decode");
+    print_hopper<HopperDecodeDownArguments, DecodeEngine<bf16, 64>>("decode_down_64", "hopper_decode");
+    print_hopper<HopperDownDgradArguments, HopperDownDgradJob<bf16>::Engine>("down_dgrad", "hopper_dgrad");
+    print_hopper<HopperUpDgradArguments, HopperUpDgradJob<bf16>::Engine>("up_dgrad", "hopper_dgrad");
+    for (const char *operation : {"up_wgrad", "down_wgrad"}) {
+        print_hopper<HopperWgradArguments, LongWgradEngine<bf16>>(operation, "hopper_wgrad");
+        print_hopper<HopperWgradArguments, ShortWgradEngine<bf16>>(std::string(operation) + "_short", "hopper_wgrad");
+    }
+    for (const char *transpositions : {"nn", "nt", "tn", "tt"}) {
+        using Engine = BlocksEngine<bf16, Layout::kDepthMajor, Layout::kDepthMajor>;
+        print_hopper<HopperBlocksArguments, Engine>(std::string("blocks_") + transpositions, "hopper_blocks");
+    }
     return 0;
 }

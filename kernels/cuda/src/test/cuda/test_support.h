@@ -136,7 +136,13 @@ inline const std::map<std::string, dropless::Fault> &faults() {
         {"no-stage-barrier", Fault::kNoStageBarrier}, {"no-tile-barrier", Fault::kNoTileBarrier},
         {"tail-overwrite", Fault::kTailOverwrite},    {"no-run-mask", Fault::kNoRunMask},
         {"no-row-mask", Fault::kNoRowMask},           {"no-scale", Fault::kNoScale},
-        {"unstable-place", Fault::kUnstablePlace},
+        {"unstable-place", Fault::kUnstablePlace},    {"no-full-wait", Fault::kNoFullWait},
+        {"no-empty-wait", Fault::kNoEmptyWait},       {"wrong-arrivals", Fault::kWrongArrivals},
+        {"wrong-bytes", Fault::kWrongBytes},          {"no-proxy-fence", Fault::kNoProxyFence},
+        {"stale-staging", Fault::kStaleStaging},      {"no-product-wait", Fault::kNoProductWait},
+        {"no-sharing", Fault::kNoSharing},           {"no-tail-a", Fault::kNoTailA},
+        {"no-tail-b", Fault::kNoTailB},               {"no-partial", Fault::kNoPartial},
+        {"wrong-turn", Fault::kWrongTurn},           {"no-turn", Fault::kNoTurn},
     };
     return names;
 }

@@ -1,9 +1,8 @@
-// Emulated test of router.cu and topology.cu against plain loops: router, counts, offsets, permutation, tiles, pattern arrays.
+// Emulated test of topology.cu against plain loops: counts, offsets, permutation, tiles, pattern arrays.
 //
 // With --stdin it reads cases and prints the integers the kernels make, so that another program can compare them:
 //   in:  slots topK numExperts maxRows blockSize ffnSize padded, then the ids
 //   out: one line per array, its name and its values
-#include "router.cu"
 #include "test_support.h"
 #include "topology.cu"
 
@@ -180,54 +179,6 @@ static Case random_case(Random &random) {
     return c;
 }
 
-static void check_router(Random &random, uint64_t seed) {
-    int experts = random.of({1, 3, 8, 64, 200}), top_k = random.of({1, 2, std::min(8, experts), experts});
-    top_k = std::min(top_k, experts);
-    int tokens = random.of({0, 1, 7, 40}), normalize = random.flip();
-    int64_t type = random.of({kF32, kBf16, kF16});
-    MatrixBuffer logits(tokens, experts, type, random.of({0, 3}));
-    bool ties = random.flip();
-    logits.fill([&] { return ties ? random.eighth() : random.uniform() * 8 - 4; });
-    if (tokens > 0) logits.set(0, experts - 1, -INFINITY);
-    Buffer<int> ids(int64_t{tokens} * top_k);
-    MatrixBuffer weights(tokens, top_k, kF32), scores(tokens, experts, kF32);
-    bool with_scores = random.flip();
-    RouterArguments args{logits.argument(), tokens, experts, top_k, normalize, ids.data(),
-                         reinterpret_cast<float *>(weights.buffer.data()),
-                         with_scores ? reinterpret_cast<float *>(scores.buffer.data()) : nullptr};
-    emulator::launch(dropless_router_topk, static_cast<unsigned>(random.between(1, 3)), 256,
-                     8 * static_cast<size_t>(experts) * sizeof(unsigned), args, seed);
-    std::vector<int> expected;
-    std::vector<double> chosen, all;
-    for (int t = 0; t < tokens; t++) {
-        std::vector<int> order(static_cast<size_t>(experts));
-        double max = -INFINITY, sum = 0, chosen_sum = 0;
-        for (int e = 0; e < experts; e++) {
-            order[static_cast<size_t>(e)] = e;
-            max = std::max(max, logits.get(t, e));
-        }
-        if (std::isinf(max)) max = 0;
-        for (int e = 0; e < experts; e++) sum += std::exp(logits.get(t, e) - max);
-        std::stable_sort(order.begin(), order.end(), [&](int x, int y) { return logits.get(t, x) > logits.get(t, y); });
-        for (int j = 0; j < top_k; j++) chosen_sum += std::exp(logits.get(t, order[static_cast<size_t>(j)]) - max) / sum;
-        for (int e = 0; e < experts; e++) all.push_back(std::exp(logits.get(t, e) - max) / sum);
-        for (int j = 0; j < top_k; j++) {
-            int e = order[static_cast<size_t>(j)];
-            expected.push_back(e);
-            chosen.push_back(std::exp(logits.get(t, e) - max) / sum / (normalize ? chosen_sum : 1));
-        }
-        if (experts == 1 && t == 0) {  // softmax of minus infinity alone is undefined
-            chosen.back() = all.back() = NAN;
-        }
-    }
-    compare_integers("expert_ids", ids, expected);
-    auto tolerance = [](double y) { return 2e-6 * std::fabs(y) + 1e-9; };
-    compare("weights", weights, [&](int64_t t, int64_t j) { return chosen[static_cast<size_t>(t * top_k + j)]; }, tolerance);
-    if (with_scores) {
-        compare("scores", scores, [&](int64_t t, int64_t e) { return all[static_cast<size_t>(t * experts + e)]; }, tolerance);
-    }
-}
-
 static void print(const char *name, auto &buffer, int64_t count) {
     std::cout << name;
     for (int64_t i = 0; i < count; i++) std::cout << ' ' << buffer[i];
@@ -276,6 +227,5 @@ int main(int argc, char **argv) {
         if (mismatches > 0) return;  // what follows takes the offsets for right
         check_tiles(c, f);
         check_pattern(c, f);
-        check_router(random, seed);
     });
 }

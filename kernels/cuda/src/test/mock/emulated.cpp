@@ -6,7 +6,10 @@
 #include "block_sparse.cu"
 #include "combine.cu"
 #include "convert.cu"
+#include "elementwise.cu"
 #include "experts.cu"
+#include "router.cu"
+#include "topology.cu"
 #include "weight_gradients.cu"
 
 #include <cstdio>
@@ -38,6 +41,9 @@ const std::map<std::string, Kernel> kernels = {
     TYPES(dropless_up_wgrad), TYPES(dropless_down_wgrad), ONE(dropless_bias_grad), ONE(dropless_combine), ONE(dropless_slot_dot),
     ONE(dropless_activate), ONE(dropless_activate_backward), ONE(dropless_convert), TYPES(dropless_matmul_nn), TYPES(dropless_matmul_nt), TYPES(dropless_matmul_tn), TYPES(dropless_matmul_tt),
     ONE(dropless_block_multiply), ONE(dropless_blocks_to_dense), ONE(dropless_blocks_from_dense), ONE(dropless_fill_zero),
+    ONE(dropless_router_forward), ONE(dropless_router_backward), ONE(dropless_topology_count), ONE(dropless_topology_scan),
+    ONE(dropless_topology_place), ONE(dropless_tile_plan), ONE(dropless_fill), ONE(dropless_multiply), ONE(dropless_sigmoid_gate),
+    ONE(dropless_sigmoid_gate_backward), ONE(dropless_identity_add), ONE(dropless_identity_dot),
 };
 
 std::mutex one_at_a_time;

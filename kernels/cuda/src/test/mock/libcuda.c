@@ -16,9 +16,25 @@ typedef int CUdevice;
 typedef unsigned long long CUdeviceptr;
 typedef struct Handle *CUhandle;
 
-enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, INVALID_HANDLE = 400, LAUNCH_FAILED = 719 };
+enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, INVALID_HANDLE = 400, LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900 };
+
+// What a capture records: kernels, copies and settings of device memory, memory taken. A graph does it all again, in order.
+struct Step {
+    enum { LAUNCH, COPY, COPY_ROWS, SET, TAKE } what;
+    char name[128];
+    unsigned grid[3], block[3], shared;
+    char arguments[768];  // all that KernelArguments can hold
+    CUdeviceptr from, to;
+    size_t bytes, rows, from_pitch, to_pitch;
+    int value;
+};
+struct Steps {
+    int users, count, capacity;
+    struct Step *step;
+};
 
 struct Handle {
+    struct Steps *steps;  // of a graph
     char kind[16];
     char name[128];
     char signature[64];  // of a function: l 64-bit word, i 32-bit word, f float, T 128 bytes; set by mock_signature
@@ -33,7 +49,7 @@ static long memory_limit = 1L << 40;
 static int driver_version = 13000, architecture = 90, device_count = 1;
 static char failing[64];
 static int failing_result;
-static int capture_active;
+static struct Steps *recording;  // one capture at a time
 static void (*execute)(const char *, const unsigned *, const unsigned *, unsigned, void **);
 
 static void note(const char *format, ...) {
@@ -103,7 +119,47 @@ static CUresult destroy(CUhandle h, const char *kind) {
     return SUCCESS;
 }
 
-CUresult cuInit(unsigned flags) { ENTER(cuInit); return flags ? INVALID_VALUE : SUCCESS; }
+static struct Step *record_step(int what) {
+    if (recording->count == recording->capacity) {
+        recording->capacity = 2 * recording->capacity + 16;
+        recording->step = realloc(recording->step, recording->capacity * sizeof *recording->step);
+    }
+    struct Step *step = memset(&recording->step[recording->count++], 0, sizeof *step);
+    step->what = what;
+    return step;
+}
+static void copy_rows(const struct Step *c) {
+    for (size_t y = 0; y < c->rows; y++) {
+        memcpy((char *)(uintptr_t)c->to + y * c->to_pitch, (const char *)(uintptr_t)c->from + y * c->from_pitch, c->bytes);
+    }
+}
+static void perform(struct Step *step) {
+    void *parameters[8] = {step->arguments};
+    switch (step->what) {
+        case LAUNCH: if (execute) execute(step->name, step->grid, step->block, step->shared, parameters); break;
+        case COPY: memmove((void *)(uintptr_t)step->to, (void *)(uintptr_t)step->from, step->bytes); break;
+        case COPY_ROWS: copy_rows(step); break;
+        case SET: memset((void *)(uintptr_t)step->to, step->value, step->bytes); break;
+        case TAKE: memset((void *)(uintptr_t)step->to, 0xFF, step->bytes); break;
+    }
+}
+static void give_back(CUdeviceptr p);
+static void leave(struct Steps *steps) {
+    if (!steps || --steps->users > 0) return;
+    for (int i = 0; i < steps->count; i++) {
+        if (steps->step[i].what == TAKE) give_back(steps->step[i].to);
+    }
+    free(steps->step);
+    free(steps);
+}
+
+// A program that knows nothing of mocks computes if MOCK_CUDA_KERNELS names the emulated kernels' library.
+static void find_kernels(void) {
+    const char *library = getenv("MOCK_CUDA_KERNELS");
+    void *handle = library && !execute ? dlopen(library, RTLD_NOW | RTLD_GLOBAL) : NULL;
+    if (handle) *(void **)&execute = dlsym(handle, "emulated_launch");
+}
+CUresult cuInit(unsigned flags) { ENTER(cuInit); find_kernels(); return flags ? INVALID_VALUE : SUCCESS; }
 CUresult cuDriverGetVersion(int *v) { ENTER(cuDriverGetVersion); *v = driver_version; return SUCCESS; }
 CUresult cuDeviceGetCount(int *n) { ENTER(cuDeviceGetCount); *n = device_count; return SUCCESS; }
 CUresult cuDeviceGet(CUdevice *d, int ordinal) { ENTER(cuDeviceGet); *d = ordinal; return SUCCESS; }
@@ -134,6 +190,7 @@ CUresult cuMemPoolSetAttribute(CUhandle pool, int attribute, void *value) {
 
 CUresult cuModuleLoadData(CUhandle *m, const void *image) {
     ENTER(cuModuleLoadData);
+    if (recording) return CAPTURE_UNSUPPORTED;
     const unsigned char *b = image;
     note("load module %02x%02x%02x%02x", b[0], b[1], b[2], b[3]);
     *m = make("module", "");
@@ -179,7 +236,15 @@ static CUresult launch(const char *how, CUhandle f, const unsigned *grid, const 
         }
     }
     note("%s", line);
-    if (execute && !s->capturing) execute(f->name, grid, block, shared, params);
+    if (s->capturing) {
+        struct Step *step = record_step(LAUNCH);
+        snprintf(step->name, sizeof step->name, "%s", f->name);
+        memcpy(step->grid, grid, sizeof step->grid), memcpy(step->block, block, sizeof step->block);
+        step->shared = shared;
+        memcpy(step->arguments, params[0], sizeof step->arguments);
+    } else if (execute) {
+        execute(f->name, grid, block, shared, params);
+    }
     return SUCCESS;
 }
 CUresult cuLaunchKernel(CUhandle f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
@@ -232,35 +297,56 @@ CUresult cuMemAllocAsync(CUdeviceptr *p, size_t bytes, CUhandle s) {
     memset(memory + 256, 0xFF, padded - 256);  // NaN, whatever the type
     __atomic_add_fetch(&open_bytes, (long)bytes, __ATOMIC_RELAXED), __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
     *p = (CUdeviceptr)(uintptr_t)(memory + 256);
+    if (s->capturing) {
+        struct Step *step = record_step(TAKE);
+        step->to = *p, step->bytes = bytes;
+    }
     return SUCCESS;
 }
-CUresult cuMemFreeAsync(CUdeviceptr p, CUhandle s) {
-    ENTER(cuMemFreeAsync);
-    if (!s || strcmp(s->kind, "stream")) return INVALID_HANDLE;
+static void give_back(CUdeviceptr p) {
     char *memory = (char *)(uintptr_t)p - 256;
     __atomic_sub_fetch(&open_bytes, *(long *)memory, __ATOMIC_RELAXED), __atomic_sub_fetch(&allocations, 1, __ATOMIC_RELAXED);
     free(memory);
+}
+// Memory that a capture takes belongs to its graph, which frees it when it goes; a capture may free no other.
+CUresult cuMemFreeAsync(CUdeviceptr p, CUhandle s) {
+    ENTER(cuMemFreeAsync);
+    if (!s || strcmp(s->kind, "stream")) return INVALID_HANDLE;
+    if (s->capturing) {
+        for (int i = 0; i < recording->count; i++) {
+            if (recording->step[i].what == TAKE && recording->step[i].to == p) return SUCCESS;
+        }
+        return INVALID_VALUE;
+    }
+    give_back(p);
     return SUCCESS;
 }
-CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr d, const void *h, size_t n, CUhandle s) { (void)s; ENTER(cuMemcpyHtoDAsync); memcpy((void *)(uintptr_t)d, h, n); note("copy in %zu", n); return SUCCESS; }
-CUresult cuMemcpyDtoHAsync_v2(void *h, CUdeviceptr d, size_t n, CUhandle s) { (void)s; ENTER(cuMemcpyDtoHAsync); memcpy(h, (void *)(uintptr_t)d, n); note("copy out %zu", n); return SUCCESS; }
-CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr t, CUdeviceptr d, size_t n, CUhandle s) { (void)s; memcpy((void *)(uintptr_t)t, (void *)(uintptr_t)d, n); note("copy %zu", n); return SUCCESS; }
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr d, const void *h, size_t n, CUhandle s) { ENTER(cuMemcpyHtoDAsync); if (s->capturing) return CAPTURE_UNSUPPORTED; memcpy((void *)(uintptr_t)d, h, n); note("copy in %zu", n); return SUCCESS; }
+CUresult cuMemcpyDtoHAsync_v2(void *h, CUdeviceptr d, size_t n, CUhandle s) { ENTER(cuMemcpyDtoHAsync); if (s->capturing) return CAPTURE_UNSUPPORTED; memcpy(h, (void *)(uintptr_t)d, n); note("copy out %zu", n); return SUCCESS; }
+// Does a step now, or records it.
+static CUresult now_or_later(CUhandle s, struct Step step) {
+    if (s->capturing) *record_step(step.what) = step;
+    else perform(&step);
+    return SUCCESS;
+}
+CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr t, CUdeviceptr d, size_t n, CUhandle s) {
+    note("copy %zu", n);
+    return now_or_later(s, (struct Step){.what = COPY, .to = t, .from = d, .bytes = n});
+}
 struct Copy2D {
     size_t src_x, src_y; int src_type; const void *src_host; CUdeviceptr src_device; void *src_array; size_t src_pitch;
     size_t dst_x, dst_y; int dst_type; void *dst_host; CUdeviceptr dst_device; void *dst_array; size_t dst_pitch;
     size_t width, height;
 };
 CUresult cuMemcpy2DAsync_v2(const struct Copy2D *c, CUhandle s) {
-    (void)s;
     ENTER(cuMemcpy2DAsync);
     if (c->src_pitch < c->width || c->dst_pitch < c->width) return INVALID_VALUE;
-    const char *from = c->src_type == 1 ? c->src_host : (const char *)(uintptr_t)c->src_device;
-    char *to = c->dst_type == 1 ? c->dst_host : (char *)(uintptr_t)c->dst_device;
-    for (size_t y = 0; y < c->height; y++) {
-        memcpy(to + (c->dst_y + y) * c->dst_pitch + c->dst_x, from + (c->src_y + y) * c->src_pitch + c->src_x, c->width);
-    }
-    note("copy2d %zux%zu", c->width, c->height);
-    return SUCCESS;
+    if (s->capturing && (c->src_type == 1 || c->dst_type == 1)) return CAPTURE_UNSUPPORTED;
+    struct Step step = {.what = COPY_ROWS, .bytes = c->width, .rows = c->height, .from_pitch = c->src_pitch, .to_pitch = c->dst_pitch};
+    step.from = (c->src_type == 1 ? (CUdeviceptr)(uintptr_t)c->src_host : c->src_device) + c->src_y * c->src_pitch + c->src_x;
+    step.to = (c->dst_type == 1 ? (CUdeviceptr)(uintptr_t)c->dst_host : c->dst_device) + c->dst_y * c->dst_pitch + c->dst_x;
+    note("copy2d %zux%zu%s", c->width, c->height, c->dst_type == 1 ? " out" : c->src_type == 1 ? " in" : "");
+    return now_or_later(s, step);
 }
 struct Copy3D {
     size_t src_x, src_y, src_z, src_lod; int src_type; const void *src_host; CUdeviceptr src_device; void *src_array, *reserved0;
@@ -280,25 +366,38 @@ CUresult cuMemcpy3DAsync_v2(const struct Copy3D *c, CUhandle s) {
     note("copy3d %zux%zux%zu", c->width, c->height, c->depth);
     return SUCCESS;
 }
-CUresult cuMemsetD8Async(CUdeviceptr d, unsigned char v, size_t n, CUhandle s) { (void)s; memset((void *)(uintptr_t)d, v, n); return SUCCESS; }
+CUresult cuMemsetD8Async(CUdeviceptr d, unsigned char v, size_t n, CUhandle s) { return now_or_later(s, (struct Step){.what = SET, .to = d, .bytes = n, .value = v}); }
 
 CUresult cuStreamCreate(CUhandle *s, unsigned flags) { ENTER(cuStreamCreate); *s = make("stream", ""); note("stream flags %u", flags); return SUCCESS; }
 CUresult cuStreamDestroy_v2(CUhandle s) { return destroy(s, "stream"); }
-CUresult cuStreamSynchronize(CUhandle s) { (void)s; ENTER(cuStreamSynchronize); note("synchronize"); return SUCCESS; }
+CUresult cuStreamSynchronize(CUhandle s) { ENTER(cuStreamSynchronize); if (s->capturing) return CAPTURE_UNSUPPORTED; note("synchronize"); return SUCCESS; }
 CUresult cuStreamWaitEvent(CUhandle s, CUhandle e, unsigned flags) { (void)flags; note("wait"); return strcmp(s->kind, "stream") || strcmp(e->kind, "event") ? INVALID_HANDLE : SUCCESS; }
 CUresult cuStreamIsCapturing(CUhandle s, int *status) { *status = s->capturing; return SUCCESS; }
-CUresult cuStreamBeginCapture_v2(CUhandle s, int mode) { ENTER(cuStreamBeginCapture); note("capture mode %d", mode); s->capturing = capture_active = 1; return SUCCESS; }
+CUresult cuStreamBeginCapture_v2(CUhandle s, int mode) { ENTER(cuStreamBeginCapture); note("capture mode %d", mode); s->capturing = 1; recording = calloc(1, sizeof *recording); return SUCCESS; }
 CUresult cuStreamEndCapture(CUhandle s, CUhandle *graph) {
     if (!s->capturing) return INVALID_HANDLE;
-    s->capturing = capture_active = 0;
+    s->capturing = 0;
     *graph = make("graph", "");
+    (*graph)->steps = recording;
+    recording->users = 1;
+    recording = NULL;
     return SUCCESS;
 }
-CUresult cuGraphInstantiateWithFlags(CUhandle *x, CUhandle g, unsigned long long flags) { (void)flags; ENTER(cuGraphInstantiate); if (strcmp(g->kind, "graph")) return INVALID_HANDLE; *x = make("graph exec", ""); return SUCCESS; }
+CUresult cuGraphInstantiateWithFlags(CUhandle *x, CUhandle g, unsigned long long flags) { (void)flags; ENTER(cuGraphInstantiate); if (strcmp(g->kind, "graph")) return INVALID_HANDLE; *x = make("graph exec", ""); (*x)->steps = g->steps; g->steps->users++; return SUCCESS; }
 CUresult cuGraphUpload(CUhandle x, CUhandle s) { (void)s; return strcmp(x->kind, "graph exec") ? INVALID_HANDLE : SUCCESS; }
-CUresult cuGraphLaunch(CUhandle x, CUhandle s) { (void)s; note("launch graph"); return strcmp(x->kind, "graph exec") ? INVALID_HANDLE : SUCCESS; }
-CUresult cuGraphExecDestroy(CUhandle x) { return destroy(x, "graph exec"); }
-CUresult cuGraphDestroy(CUhandle g) { return destroy(g, "graph"); }
+CUresult cuGraphLaunch(CUhandle x, CUhandle s) {
+    if (strcmp(x->kind, "graph exec") || s->capturing) return INVALID_HANDLE;
+    note("launch graph");
+    for (int i = 0; i < x->steps->count; i++) perform(&x->steps->step[i]);
+    return SUCCESS;
+}
+static CUresult destroy_graph(CUhandle g, const char *kind) {
+    if (!g || strcmp(g->kind, kind)) return INVALID_HANDLE;
+    leave(g->steps);
+    return destroy(g, kind);
+}
+CUresult cuGraphExecDestroy(CUhandle x) { return destroy_graph(x, "graph exec"); }
+CUresult cuGraphDestroy(CUhandle g) { return destroy_graph(g, "graph"); }
 CUresult cuEventCreate(CUhandle *e, unsigned flags) { (void)flags; *e = make("event", ""); return SUCCESS; }
 CUresult cuEventDestroy_v2(CUhandle e) { return destroy(e, "event"); }
 CUresult cuEventRecord(CUhandle e, CUhandle s) { (void)s; return strcmp(e->kind, "event") ? INVALID_HANDLE : SUCCESS; }

@@ -33,7 +33,7 @@ public class DecodeBenchmark extends MeasuredArm {
     @Param({"uniform"})
     public String routing = "";
 
-    /** f32 or bf16. */
+    /** f32, bf16 or int8. */
     @Param("f32")
     public String dtype = "";
 

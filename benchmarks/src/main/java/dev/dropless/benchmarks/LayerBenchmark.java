@@ -37,7 +37,7 @@ public class LayerBenchmark extends MeasuredArm {
     @Param({"forward", "forward+backward"})
     public String pass = "";
 
-    /** f32 or bf16. */
+    /** f32, bf16 or int8. */
     @Param("f32")
     public String dtype = "";
 

@@ -3,8 +3,10 @@ package dev.dropless.benchmarks;
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.WeightPart;
+import dev.dropless.blocksparse.spi.Int8Columns;
 import dev.dropless.topology.Topology;
 import java.lang.foreign.Arena;
+import java.util.List;
 
 /**
  * A whole MoE layer with given assignments: gather, up-projection, activation, down-projection, weighted sum; with
@@ -15,13 +17,15 @@ import java.lang.foreign.Arena;
  * @param tokens T
  * @param pattern who goes where
  * @param backward whether backward is computed too
- * @param dtype f32 or bf16: weights, input and activations
+ * @param dtype f32 or bf16: weights, input and activations; int8: weights in 8 bits, the rest f32, forward only
  * @param threads 1 or more
  */
 public record LayerTask(MoeShape layer, int tokens, RoutingPattern pattern, boolean backward, String dtype, int threads)
         implements Task {
 
     private static final long SEED = 20_221;
+    private static final String INT8 = "int8";
+    private static final List<String> DTYPES = List.of("f32", "bf16", INT8);
 
     /**
      * Checks the numbers.
@@ -33,8 +37,13 @@ public record LayerTask(MoeShape layer, int tokens, RoutingPattern pattern, bool
             throw new IllegalArgumentException(
                     "tokens, threads: expected at least 1, found %d and %d".formatted(tokens, threads));
         }
-        if (!dtype.equals("f32") && !dtype.equals("bf16")) {
-            throw new IllegalArgumentException("dtype: expected f32 or bf16, found \"" + dtype + "\"");
+        if (!DTYPES.contains(dtype)) {
+            throw new IllegalArgumentException(
+                    "dtype: expected one of %s, found \"%s\"".formatted(String.join(", ", DTYPES), dtype));
+        }
+        if (dtype.equals(INT8) && backward) {
+            throw new IllegalArgumentException(
+                    "pass: expected forward because int8 weights have no backward pass, found forward+backward");
         }
     }
 
@@ -54,12 +63,21 @@ public record LayerTask(MoeShape layer, int tokens, RoutingPattern pattern, bool
     }
 
     /**
-     * Returns the type of weights, input and activations.
+     * Returns the type of input and activations, and of weights that are not in 8 bits.
      *
      * @return F32 or BF16
      */
     public ElementType type() {
         return dtype.equals("bf16") ? ElementType.BF16 : ElementType.F32;
+    }
+
+    /**
+     * Tells whether weights are whole numbers of 8 bits with scales.
+     *
+     * @return true for dtype int8
+     */
+    public boolean int8() {
+        return dtype.equals(INT8);
     }
 
     /**
@@ -124,7 +142,7 @@ public record LayerTask(MoeShape layer, int tokens, RoutingPattern pattern, bool
     }
 
     /**
-     * Makes the weights of one expert's part, uniform of variance 1 / inputs, already rounded to {@link #type}.
+     * Makes the weights of one expert's part, uniform of variance 1 / inputs, already rounded to what they are stored as.
      *
      * @param part GATE, UP or DOWN
      * @param expert 0..E-1
@@ -134,12 +152,23 @@ public record LayerTask(MoeShape layer, int tokens, RoutingPattern pattern, bool
         int rows = layer.experts().rows(part);
         int count = Math.multiplyExact(rows, layer.experts().columns(part));
         float[] values = Values.uniform(SEED + 10 + 10L * expert + part.ordinal(), count, Math.sqrt(3.0 / rows));
-        if (type() == ElementType.BF16) {
+        if (int8()) {
+            roundToSteps(values, rows, count / rows);
+        } else if (type() == ElementType.BF16) {
             for (int i = 0; i < count; i++) {
                 values[i] = ElementType.bf16ToFloat(ElementType.floatToBf16(values[i]));
             }
         }
         return values;
+    }
+
+    /** Every column becomes multiples of one step, which 8 bits keep exactly because its first weight is the largest multiple. */
+    private static void roundToSteps(float[] values, int rows, int columns) {
+        float step = (float) (Math.sqrt(3.0 / rows) / Int8Columns.LIMIT);
+        for (int i = 0; i < values.length; i++) {
+            int multiple = i < columns ? Int8Columns.LIMIT : Int8Columns.quantize(values[i], step);
+            values[i] = multiple * step;
+        }
     }
 
     @Override
@@ -172,6 +201,6 @@ public record LayerTask(MoeShape layer, int tokens, RoutingPattern pattern, bool
         int bytes = type().bytes();
         return backward
                 ? weights * (2 * bytes + 8) + activations * (3 * bytes + 8)
-                : weights * bytes + activations * (bytes + 4);
+                : weights * (int8() ? 1 : bytes) + activations * (bytes + 4);
     }
 }

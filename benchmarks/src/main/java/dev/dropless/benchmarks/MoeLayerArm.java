@@ -4,6 +4,7 @@ import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.Transpose;
 import dev.dropless.blocksparse.WeightPart;
+import dev.dropless.blocksparse.spi.KernelMemory;
 import dev.dropless.blocksparse.spi.Kernels;
 import dev.dropless.moe.ForwardOptions;
 import dev.dropless.moe.MemoryPolicy;
@@ -35,10 +36,13 @@ final class MoeLayerArm implements Arm {
     private final Arena arena = Arena.ofShared();
     private final MoeLayer parameters;
     private final MoeLayer layer;
+    private final KernelMemory.Scope scope;
     private final Matrix x;
     private final Matrix y;
     private final Matrix dY;
     private final Matrix dX;
+    private final Matrix hostY;
+    private final Matrix hostDX;
     private final @Nullable MoeGradients gradients;
 
     /**
@@ -58,16 +62,22 @@ final class MoeLayerArm implements Arm {
                 .gated(shape.gated())
                 .activation(shape.activation())
                 .build();
-        boolean narrow = task.type() == ElementType.BF16;
-        parameters = MoeLayer.create(kernels, config, narrow ? Precision.BF16 : Precision.F32);
+        parameters = MoeLayer.create(kernels, config, precision(task));
         load();
         layer = capacity == null ? parameters : PaddedExecution.layerLike(kernels, parameters, capacity);
-        x = task.newInput(arena);
-        y = Matrix.allocate(arena, ElementType.F32, task.tokens(), shape.hiddenSize());
+        scope = kernels.memory().open();
+        x = resident(task.newInput(arena));
+        hostY = Matrix.allocate(arena, ElementType.F32, task.tokens(), shape.hiddenSize());
+        y = resident(hostY);
         int gradientRows = task.backward() ? task.tokens() : 0;
-        dY = task.backward() ? task.newOutputGradient(arena) : y.sliceRows(0, 0);
-        dX = Matrix.allocate(arena, ElementType.F32, gradientRows, shape.hiddenSize());
+        dY = task.backward() ? resident(task.newOutputGradient(arena)) : y.sliceRows(0, 0);
+        hostDX = Matrix.allocate(arena, ElementType.F32, gradientRows, shape.hiddenSize());
+        dX = resident(hostDX);
         gradients = task.backward() ? layer.newGradients(TRAINED, ElementType.F32) : null;
+    }
+
+    private static Precision precision(LayerTask task) {
+        return task.int8() ? Precision.INT8 : task.type() == ElementType.BF16 ? Precision.BF16 : Precision.F32;
     }
 
     private void load() {
@@ -79,12 +89,28 @@ final class MoeLayerArm implements Arm {
                 parameters.parameters().experts().load(part, e, values, Transpose.N);
             }
         }
-        Values.fill(
-                7,
-                1 / Math.sqrt(task.layer().hiddenSize()),
-                parameters.parameters().routerWeight());
+        Matrix router = parameters.parameters().routerWeight();
+        Matrix values = Matrix.allocate(arena, ElementType.F32, router.rows(), router.columns());
+        kernels.memory().copy(Values.fill(7, 1 / Math.sqrt(task.layer().hiddenSize()), values), router);
     }
 
+    /** A matrix of the host where the kernels can use it: itself, or a copy. */
+    private Matrix resident(Matrix host) {
+        if (kernels.memory().space().isHost()) {
+            return host;
+        }
+        Matrix copy = scope.allocate(host.type(), host.rows(), host.columns());
+        kernels.memory().copy(host, copy);
+        return copy;
+    }
+
+    private void copy(Matrix source, Matrix target) {
+        if (source != target) {
+            kernels.memory().copy(source, target);
+        }
+    }
+
+    /** On a device the result is copied to the host, so that the time is that of finished work. */
     @Override
     public Object run() {
         if (gradients == null) {
@@ -98,22 +124,29 @@ final class MoeLayerArm implements Arm {
                     gradients,
                     List.of());
         }
-        return y;
+        copy(y, hostY);
+        return hostY;
     }
 
     /** Gradients accumulate, so they are those of a run of their own; the outputs are poisoned before it. */
     @Override
     public double check() {
-        y.fill(Double.NaN);
-        dX.fill(Double.NaN);
+        hostY.fill(Double.NaN);
+        hostDX.fill(Double.NaN);
+        copy(hostY, y);
+        copy(hostDX, dX);
         if (gradients != null) {
             gradients.zero();
         }
         run();
+        copy(dX, hostDX);
         return LayerCheck.check(
                 task,
                 new LayerCheck.Results(
-                        computed(), y, gradients == null ? null : dX, gradients == null ? null : gradients.experts()));
+                        computed(),
+                        hostY,
+                        gradients == null ? null : hostDX,
+                        gradients == null ? null : gradients.experts()));
     }
 
     /** The slots within the capacity: each expert's first ones. */
@@ -160,6 +193,7 @@ final class MoeLayerArm implements Arm {
             layer.close();
         }
         parameters.close();
+        scope.close();
         kernels.close();
         arena.close();
     }

@@ -11,13 +11,20 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The arms of this library: the CPU back end in the tier it chooses and in each tier by name, and on the chosen tier
- * what people do without dropless kernels: padding to the busiest expert or to a capacity, and a loop over the experts.
+ * The arms of this library: the CPU back end in the tier it chooses and in each tier by name, on the chosen tier what
+ * people do without dropless kernels: padding to the busiest expert or to a capacity, and a loop over the experts; and the
+ * TornadoVM back end.
  */
 public final class OwnArms implements ArmProvider {
 
     /** Name of the arm that others are compared with: the tier that users get. */
     public static final String DROPLESS = "dropless";
+
+    /** Name of the arm that computes with TornadoVM; measured only when asked for. */
+    public static final String TORNADO = "tornado";
+
+    /** System property: where the TornadoVM SDK is whose options JVMs of arm {@link #TORNADO} are started with. */
+    public static final String TORNADO_HOME = "dropless.bench.tornado";
 
     private static final String TIER = "dropless-";
     private static final String FACTOR = "padded-cf";
@@ -25,7 +32,7 @@ public final class OwnArms implements ArmProvider {
     private static final List<String> TIERS =
             List.of(DROPLESS, "dropless-emitted", "dropless-vector", "dropless-scalar");
     private static final List<String> OTHERS =
-            List.of("padded-max", "padded-cf1.0", "padded-cf1.25", "padded-cf2.0", "loop");
+            List.of("padded-max", "padded-cf1.0", "padded-cf1.25", "padded-cf2.0", "loop", TORNADO);
 
     @Override
     public List<String> arms(Task task) {
@@ -39,8 +46,16 @@ public final class OwnArms implements ArmProvider {
     /** Opens the kernels for a moment: a tier that is not there, or whose name is unknown to this version, says so. */
     @Override
     public @Nullable String unavailable(String arm, Task task) {
+        if (task instanceof LayerTask layer && layer.int8() && OTHERS.contains(arm)) {
+            return "it has no int8 weights";
+        }
         if (arm.equals("loop") && task instanceof LayerTask layer && layer.backward()) {
             return "the loop over experts is forward only";
+        }
+        if (arm.equals(TORNADO)) {
+            return task.dtype().equals("f32")
+                    ? Backends.byName(TORNADO).availability().cause()
+                    : "the TornadoVM kernels compute in F32";
         }
         try (Kernels kernels = kernels(arm, 1)) {
             return kernels.name().equals("cpu") ? null : "expected back end cpu, found " + kernels.name();
@@ -71,6 +86,9 @@ public final class OwnArms implements ArmProvider {
 
     /** The tier is a property of the process that is read when kernels are opened. */
     private static Kernels kernels(String arm, int threads) {
+        if (arm.equals(TORNADO)) {
+            return Backends.byName(TORNADO).open(BackendOptions.threads(threads));
+        }
         String before = System.getProperty(TIER_PROPERTY);
         if (arm.startsWith(TIER)) {
             System.setProperty(TIER_PROPERTY, arm.substring(TIER.length()));
@@ -84,6 +102,19 @@ public final class OwnArms implements ArmProvider {
                 System.setProperty(TIER_PROPERTY, before);
             }
         }
+    }
+
+    /**
+     * What a JVM needs that measures an arm.
+     *
+     * @param arm a name
+     * @return options of the JVM; empty for most arms
+     */
+    public static List<String> jvmOptions(String arm) {
+        String home = System.getProperty(TORNADO_HOME);
+        return arm.equals(TORNADO) && home != null
+                ? List.of("@" + home + "/tornado-argfile", "-Dtornado.recover.bailout=False")
+                : List.of();
     }
 
     private record OwnGemm(Kernels kernels) implements GemmArm.Gemm {

@@ -1,8 +1,13 @@
 package dev.dropless.benchmarks;
 
+import dev.dropless.kernels.cpu.x86.CpuFeatures;
+import dev.dropless.kernels.cpu.x86.ThroughputLoop;
+import dev.dropless.kernels.cpu.x86.VectorOp;
+import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
+import org.jspecify.annotations.Nullable;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
@@ -10,7 +15,9 @@ import org.openjdk.jmh.annotations.Measurement;
 import org.openjdk.jmh.annotations.Mode;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Scope;
+import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
@@ -41,6 +48,11 @@ public class PeakBenchmark {
 
     private final long[] memory = new long[LONGS];
     private int next;
+
+    private static final int DOT_STEPS = 20_000;
+
+    /** Null where the processor has no such instruction. */
+    private @Nullable ThroughputLoop dots;
 
     /** For JMH. */
     public PeakBenchmark() {
@@ -75,6 +87,51 @@ public class PeakBenchmark {
      */
     public static double readBytes() {
         return (double) PART * Long.BYTES;
+    }
+
+    /**
+     * Tells whether this processor, and this JVM, can run {@link #dotBf16}.
+     *
+     * @return true if there is AVX512_BF16, and native access
+     */
+    public static boolean hasDotBf16() {
+        try {
+            return PeakBenchmark.class.getModule().isNativeAccessEnabled()
+                    && CpuFeatures.detect().avx512Bf16();
+        } catch (UnsupportedOperationException e) {
+            return false;
+        }
+    }
+
+    /**
+     * Returns the operations of one {@link #dotBf16}.
+     *
+     * @return a multiply-add counts as two
+     */
+    public static double dotFlops() {
+        try (ThroughputLoop loop = new ThroughputLoop(VectorOp.DOT_BF16)) {
+            return loop.flopsPerStep() * DOT_STEPS;
+        }
+    }
+
+    /** Emits dot products of bfloat16 pairs. */
+    @Setup
+    public void emit() {
+        dots = hasDotBf16() ? new ThroughputLoop(VectorOp.DOT_BF16) : null;
+    }
+
+    /** Frees them. */
+    @TearDown
+    public void free() {
+        if (dots != null) {
+            dots.close();
+        }
+    }
+
+    /** Dot products of bfloat16 pairs in registers: vdpbf16ps. */
+    @Benchmark
+    public void dotBf16() {
+        Objects.requireNonNull(dots).run(DOT_STEPS);
     }
 
     /**

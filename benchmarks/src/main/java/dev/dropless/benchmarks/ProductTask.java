@@ -50,11 +50,13 @@ public record ProductTask(Product product, LayerTask layer) implements Task {
     /**
      * Checks that the product has the type.
      *
-     * @throws IllegalArgumentException if a block-sparse product is asked for in bf16
+     * @throws IllegalArgumentException if a block-sparse product is asked for in another type than f32, or any in int8
      */
     public ProductTask {
-        if (product != Product.UP && product != Product.DOWN && layer.type() != ElementType.F32) {
-            throw new IllegalArgumentException("dtype: expected f32 for " + product.word() + ", found bf16");
+        boolean fused = product == Product.UP || product == Product.DOWN;
+        if (layer.int8() || (!fused && layer.type() != ElementType.F32)) {
+            throw new IllegalArgumentException(
+                    "dtype: expected f32 for %s, found %s".formatted(product.word(), layer.dtype()));
         }
     }
 

@@ -34,7 +34,7 @@ public sealed interface Task permits LayerTask, GemmTask, ProductTask, TopologyT
     /**
      * Names the type of weights and activations.
      *
-     * @return f32 or bf16
+     * @return f32, bf16 or int8
      */
     String dtype();
 

@@ -27,6 +27,8 @@ final class BenchCommand implements Callable<Integer> {
     /** Set by the start script: the root of the checkout. */
     private static final String HOME = "dropless.home";
 
+    private static final String TORNADO = "tornado";
+
     private static final String PROGRESS_LINE = "@progress ";
 
     /** What every JVM with the Vector API prints on standard output, and nothing silences. */
@@ -72,10 +74,16 @@ final class BenchCommand implements Callable<Integer> {
     private List<String> arms = List.of();
 
     @Option(
+            names = "--backend",
+            paramLabel = "NAME",
+            description = "cpu or tornado: short for the arms of that back end")
+    private @Nullable String backend;
+
+    @Option(
             names = "--dtype",
             paramLabel = "NAME",
             defaultValue = "f32",
-            description = "f32 or bf16; default ${DEFAULT-VALUE}")
+            description = "f32, bf16 or int8 (weights in 8 bits, forward only); default ${DEFAULT-VALUE}")
     private String dtype = "f32";
 
     @Option(names = "--quick", description = "one JVM for each arm and short iterations: for a look, not for a claim")
@@ -93,6 +101,7 @@ final class BenchCommand implements Callable<Integer> {
             throw new BadInput("--suite gpu: expected a suite that JMH measures on the host, found the one of the CUDA"
                     + " back end, which needs an NVIDIA GPU and is not part of benchmarks.jar");
         }
+        chooseArms();
         checkFolder("--json", json);
         checkFolder("--html", html);
         Path home = home();
@@ -116,6 +125,18 @@ final class BenchCommand implements Callable<Integer> {
             process.descendants().forEach(ProcessHandle::destroy); // measured JVMs, if this thread was interrupted
             process.destroy();
         }
+    }
+
+    /** A back end's own arms; those of the CPU are everyone's default. */
+    private void chooseArms() {
+        if (backend == null || backend.equals("cpu")) {
+            return;
+        }
+        if (!backend.equals(TORNADO) || !arms.isEmpty()) {
+            throw new BadInput("--backend: expected cpu or tornado, without --arm, found %s%s"
+                    .formatted(backend, arms.isEmpty() ? "" : " with --arm"));
+        }
+        arms = List.of(TORNADO);
     }
 
     private static void checkFolder(String option, @Nullable Path file) {
@@ -204,8 +225,15 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private List<String> arguments(String classPath) {
-        List<String> command = new ArrayList<>(List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+        List<String> command = new ArrayList<>();
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        String tornado = System.getenv("TORNADOVM_HOME");
+        if (tornado != null && !tornado.isEmpty() && arms.contains(TORNADO)) {
+            command.add("@" + tornado + "/tornado-argfile");
+            command.add("-Dtornado.recover.bailout=False");
+            command.add("-Ddropless.bench.tornado=" + tornado);
+        }
+        command.addAll(List.of(
                 "-Xmx1g",
                 "--add-modules=jdk.incubator.vector",
                 "--enable-native-access=ALL-UNNAMED",

@@ -84,6 +84,7 @@ final class DemoCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        Pictures.need();
         if (runs < 1) {
             throw new BadInput("--runs: expected at least 1, found " + runs);
         }

@@ -93,6 +93,7 @@ final class RoutingCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        Pictures.need();
         for (double factor : factors) {
             if (!(factor > 0)) {
                 throw new BadInput("--capacity-factors: expected numbers above 0, found " + factor);

@@ -10,6 +10,7 @@ import dev.dropless.cli.cases.EvalPath;
 import dev.dropless.cli.cases.OpenLayer;
 import dev.dropless.moe.ForwardOptions;
 import dev.dropless.moe.MoeConfig;
+import dev.dropless.moe.Precision;
 import dev.dropless.moe.family.Families;
 import dev.dropless.moe.family.Family;
 import dev.dropless.moe.family.LayerCheckpoint;
@@ -47,6 +48,7 @@ import picocli.CommandLine.Spec;
 final class RunCommand implements Callable<Integer> {
 
     private static final String CONFIG = "config.json";
+    private static final String INT8 = "int8";
 
     @Spec
     private CommandSpec spec;
@@ -109,11 +111,19 @@ final class RunCommand implements Callable<Integer> {
             description = "f64 (reference back end), f32 or bf16; default ${DEFAULT-VALUE}")
     private CasePrecision precision = CasePrecision.F32;
 
+    @Option(
+            names = "--weights",
+            paramLabel = "int8",
+            description = "keep the experts' projections in 8 bits with a scale for each output column"
+                    + " (default: as --precision says)")
+    private @Nullable String weights;
+
     @Mixin
     private ComputeOptions compute;
 
     @Override
     public Integer call() throws IOException {
+        Precision types = types();
         Settings settings = settings();
         Family chosen = Families.byName(family != null ? family : settings.text("model_type"));
         String backend = precision == CasePrecision.F64 ? ComputeOptions.REFERENCE : compute.backend;
@@ -131,7 +141,7 @@ final class RunCommand implements Callable<Integer> {
                     EvalPath.FUSED,
                     kernels,
                     moe,
-                    precision.layer(),
+                    types,
                     parameters -> mapping.load(tensors, prefix(chosen), parameters))) {
                 long tokens = view.elementCount() / moe.hiddenSize();
                 Matrix x = scope.allocate(precision.input(), tokens, moe.hiddenSize());
@@ -150,6 +160,16 @@ final class RunCommand implements Callable<Integer> {
             }
         }
         return Main.DONE;
+    }
+
+    private Precision types() {
+        if (weights == null) {
+            return precision.layer();
+        }
+        if (!weights.equals(INT8)) {
+            throw new BadInput("--weights: expected %s, found \"%s\"".formatted(INT8, weights));
+        }
+        return precision.layer().withInt8Experts();
     }
 
     /** The configuration that was named, else the one beside the checkpoint, else the one inside it. */

@@ -124,6 +124,7 @@ final class TopologyCommand implements Callable<Integer> {
         if (png == null && svg == null) {
             return;
         }
+        Pictures.need();
         TopologyPicture picture = new TopologyPicture(
                 topology,
                 MoeBlockPattern.exact(topology, blockSizes.getFirst(), ffnHiddenSize),

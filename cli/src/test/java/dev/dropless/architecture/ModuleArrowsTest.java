@@ -38,6 +38,10 @@ class ModuleArrowsTest {
             new Module("blocksparse", List.of("topology"), List.of()),
             new Module("kernels.cpu", List.of("topology", "blocksparse"), List.of("jdk.incubator.vector..")),
             new Module("kernels.cuda", List.of("topology", "blocksparse"), List.of("jcuda..")),
+            new Module(
+                    "kernels.tornado",
+                    List.of("topology", "blocksparse"),
+                    List.of("uk.ac.manchester.tornado.api..", "uk.ac.manchester.tornado.runtime.library..")),
             new Module("moe", List.of("topology", "blocksparse"), List.of()),
             new Module("safetensors", List.of(), List.of("com.fasterxml.jackson.core..")));
 

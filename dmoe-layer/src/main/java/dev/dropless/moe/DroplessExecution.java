@@ -34,7 +34,12 @@ final class DroplessExecution implements ExpertExecution {
 
     @Override
     public ExpertBatch open(Topology topology, Keep keep) {
-        return new Batch(topology, keep);
+        return open(kernels.experts().plan(topology), keep);
+    }
+
+    /** Prepares a batch whose plan there is already; the batch closes it. */
+    ExpertBatch open(ExpertPlan plan, Keep keep) {
+        return new Batch(plan, keep);
     }
 
     @Override
@@ -46,15 +51,29 @@ final class DroplessExecution implements ExpertExecution {
         private final ExpertKernels experts = kernels.experts();
         private final KernelMemory.Scope saved = kernels.memory().open();
         private final ExpertPlan plan;
+        /** Assigned slots; where a device routed, all slots. */
         private final int rows;
+
         private final @Nullable Matrix savedPre;
         private final @Nullable Matrix savedHidden;
 
-        Batch(Topology topology, Keep keep) {
-            plan = experts.plan(topology);
-            rows = topology.rows();
-            savedPre = keep.preActivations() ? newPre(saved) : null;
-            savedHidden = keep.activations() ? newHidden(saved) : null;
+        Batch(ExpertPlan plan, Keep keep) {
+            this.plan = plan;
+            rows = plan.sizes().rows();
+            Matrix pre = null;
+            Matrix hidden = null;
+            boolean opened = false;
+            try {
+                pre = keep.preActivations() ? newPre(saved) : null;
+                hidden = keep.activations() ? newHidden(saved) : null;
+                opened = true;
+            } finally {
+                if (!opened) {
+                    close();
+                }
+            }
+            savedPre = pre;
+            savedHidden = hidden;
         }
 
         private Matrix newPre(KernelMemory.Scope scope) {

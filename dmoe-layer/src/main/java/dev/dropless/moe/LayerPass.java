@@ -3,12 +3,13 @@ package dev.dropless.moe;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.Transpose;
 import dev.dropless.blocksparse.spi.BlockSparseKernels;
+import dev.dropless.blocksparse.spi.ElementwiseKernels;
 import dev.dropless.blocksparse.spi.KernelMemory;
 import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.moe.BatchRouting.LogitGradients;
 import dev.dropless.moe.loss.LossValue;
 import dev.dropless.moe.router.InputJitter;
 import dev.dropless.moe.router.RouterNoise;
-import dev.dropless.moe.router.Routing;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
@@ -27,9 +28,33 @@ final class LayerPass implements AutoCloseable {
             MoeConfig config,
             MoeParameters parameters,
             ExpertExecution routed,
-            @Nullable ExpertExecution shared,
-            RouterStage router,
-            HostOps host) {}
+            @Nullable DroplessExecution shared,
+            RouterStage router) {
+
+        /** Elementwise work; {@link MoeLayer} refuses layers that need it where there is none. */
+        ElementwiseKernels needElementwise() {
+            return Objects.requireNonNull(kernels.elementwise());
+        }
+
+        /** Sets every element of a matrix in the back end's memory. */
+        void fill(Matrix matrix, double value) {
+            ElementwiseKernels elementwise = kernels.elementwise();
+            if (elementwise != null) {
+                elementwise.fill(matrix, value);
+                return;
+            }
+            double[] values = new double[Math.toIntExact(Math.multiplyExact(matrix.rows(), matrix.columns()))];
+            Arrays.fill(values, value);
+            kernels.memory().copy(Matrix.of(values, matrix.rows(), matrix.columns()), matrix);
+        }
+
+        /** A matrix of one value, in the type of sums. */
+        Matrix constant(double value, long rows, long columns, KernelMemory.Scope scope) {
+            Matrix matrix = scope.allocate(kernels.accumulation(), rows, columns);
+            fill(matrix, value);
+            return matrix;
+        }
+    }
 
     private final Parts parts;
     private final MoeConfig config;
@@ -41,7 +66,7 @@ final class LayerPass implements AutoCloseable {
     private final Matrix x;
     private final int tokens;
     private final @Nullable Matrix jitter;
-    private final Routing routing;
+    private final BatchRouting routing;
     private final RoutedPart routedPart;
     private final @Nullable SharedPart sharedPart;
 
@@ -56,23 +81,25 @@ final class LayerPass implements AutoCloseable {
         this.x = x;
         this.tokens = (int) x.rows();
         this.saved = memory.open();
+        BatchRouting routingOpened = null;
         RoutedPart routedOpened = null;
         SharedPart sharedOpened = null;
         boolean opened = false;
         try (KernelMemory.Scope scratch = memory.open()) {
             jitter = options.training() && config.inputJitter().epsilon() > 0 ? drawJitter(options.noise()) : null;
-            routing = parts.router().route(routerInput(layerInput(scratch), scratch), options);
-            routedOpened = new RoutedPart(parts, routing, policy, trainable, saved);
-            ExpertExecution shared = parts.shared();
+            routingOpened = parts.router().route(routerInput(layerInput(scratch), scratch), options, saved);
+            routedOpened = new RoutedPart(parts, routingOpened, policy, trainable, saved);
+            DroplessExecution shared = parts.shared();
             if (shared != null) {
                 sharedOpened = new SharedPart(parts, shared, tokens, policy, trainable, saved);
             }
             opened = true;
         } finally {
             if (!opened) {
-                closeAll(routedOpened, sharedOpened);
+                closeAll(routingOpened, routedOpened, sharedOpened);
             }
         }
+        this.routing = routingOpened;
         this.routedPart = routedOpened;
         this.sharedPart = sharedOpened;
     }
@@ -102,11 +129,11 @@ final class LayerPass implements AutoCloseable {
 
     private Matrix jittered(Matrix clean, KernelMemory.Scope scratch) {
         Matrix noisy = scratch.allocate(kernels.accumulation(), tokens, config.hiddenSize());
-        parts.host().multiply(clean, Objects.requireNonNull(jitter), noisy);
+        parts.needElementwise().multiply(clean, Objects.requireNonNull(jitter), noisy, false);
         return noisy;
     }
 
-    Routing routing() {
+    BatchRouting routing() {
         return routing;
     }
 
@@ -147,15 +174,15 @@ final class LayerPass implements AutoCloseable {
                 products.gemm(ones(scratch), Transpose.T, dY, Transpose.N, gradients.outputBias(), true);
             }
             boolean routes = dX != null || trainable.contains(Trainable.ROUTER);
-            double[] dWeights = routedPart.backward(seen, dY, sum, routes, gradients, scratch);
+            LogitGradients dLogits = routedPart.backward(seen, dY, sum, routes, losses, gradients, scratch);
             if (sharedPart != null) {
                 sharedPart.backward(seen, dY, sum, gradients, scratch);
             }
-            if (routes) {
-                routerBackward(seen, dWeights, losses, sum, gradients, scratch);
+            if (dLogits != null) {
+                routerBackward(seen, dLogits, sum, gradients, scratch);
             }
             if (sum != null && jitter != null && jitters(Jitter.Scope.LAYER)) {
-                parts.host().multiply(sum, jitter, sum);
+                parts.needElementwise().multiply(sum, jitter, sum, false);
             }
             if (dX != null && sum != null && staged) {
                 memory.copy(sum, dX);
@@ -165,19 +192,17 @@ final class LayerPass implements AutoCloseable {
 
     private void routerBackward(
             Matrix seen,
-            double[] dWeights,
-            List<LossValue> losses,
+            LogitGradients dLogits,
             @Nullable Matrix dX,
             @Nullable MoeGradients gradients,
             KernelMemory.Scope scratch) {
-        RouterStage.LogitGradients dLogits = parts.router().backward(routing, dWeights, losses, scratch);
         if (trainable.contains(Trainable.ROUTER) && gradients != null) {
             parts.router().parameterGradients(routerInput(seen, scratch), dLogits, gradients, ones(scratch));
         }
         if (dX != null && jitter != null && jitters(Jitter.Scope.ROUTER)) {
             Matrix noisy = scratch.allocate(kernels.accumulation(), tokens, config.hiddenSize());
             parts.router().inputGradient(dLogits, noisy, false);
-            parts.host().multiplyAdd(noisy, jitter, dX);
+            parts.needElementwise().multiply(noisy, jitter, dX, true);
         } else if (dX != null) {
             parts.router().inputGradient(dLogits, dX, true);
         }
@@ -193,15 +218,17 @@ final class LayerPass implements AutoCloseable {
     }
 
     private Matrix ones(KernelMemory.Scope scratch) {
-        double[] values = new double[tokens];
-        Arrays.fill(values, 1);
-        Matrix ones = scratch.allocate(kernels.accumulation(), tokens, 1);
-        memory.copy(Matrix.of(values, tokens, 1), ones);
-        return ones;
+        return parts.constant(1, tokens, 1, scratch);
     }
 
-    private void closeAll(@Nullable RoutedPart routedOpened, @Nullable SharedPart sharedOpened) {
+    private void closeAll(
+            @Nullable BatchRouting routingOpened,
+            @Nullable RoutedPart routedOpened,
+            @Nullable SharedPart sharedOpened) {
         saved.close();
+        if (routingOpened != null) {
+            routingOpened.close();
+        }
         if (routedOpened != null) {
             routedOpened.close();
         }
@@ -212,6 +239,6 @@ final class LayerPass implements AutoCloseable {
 
     @Override
     public void close() {
-        closeAll(routedPart, sharedPart);
+        closeAll(routing, routedPart, sharedPart);
     }
 }

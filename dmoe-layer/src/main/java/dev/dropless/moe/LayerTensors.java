@@ -1,6 +1,7 @@
 package dev.dropless.moe;
 
 import dev.dropless.blocksparse.ElementType;
+import dev.dropless.blocksparse.ExpertShape;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.spi.ExpertWeights;
 import dev.dropless.blocksparse.spi.KernelMemory;
@@ -34,7 +35,12 @@ public abstract sealed class LayerTensors implements AutoCloseable permits MoePa
 
     /** Allocates, all zero, the tensors of the groups in {@code present}. */
     LayerTensors(
-            Kernels kernels, MoeConfig config, Set<Trainable> present, ElementType expertType, ElementType otherType) {
+            Kernels kernels,
+            MoeConfig config,
+            Set<Trainable> present,
+            ElementType expertType,
+            ElementType otherType,
+            boolean int8Experts) {
         this.config = config;
         this.memory = kernels.memory();
         this.scope = memory.open();
@@ -52,8 +58,12 @@ public abstract sealed class LayerTensors implements AutoCloseable permits MoePa
         latentOut = latent ? zeros(expertType, hidden, config.latentSize()) : null;
         outputBias =
                 config.outputBias() && present.contains(Trainable.OUTPUT_BIAS) ? zeros(otherType, 1, hidden) : null;
-        experts = anyExperts ? kernels.experts().allocate(config.experts(), expertType) : null;
-        shared = sharedExpert == null ? null : kernels.experts().allocate(sharedExpert.shape(), expertType);
+        experts = anyExperts ? allocate(kernels, config.experts(), expertType, int8Experts) : null;
+        shared = sharedExpert == null ? null : allocate(kernels, sharedExpert.shape(), expertType, int8Experts);
+    }
+
+    private static ExpertWeights allocate(Kernels kernels, ExpertShape shape, ElementType type, boolean int8) {
+        return int8 ? kernels.experts().allocateInt8(shape) : kernels.experts().allocate(shape, type);
     }
 
     final Matrix zeros(ElementType type, long rows, long columns) {

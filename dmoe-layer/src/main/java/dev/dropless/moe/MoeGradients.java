@@ -22,7 +22,7 @@ public final class MoeGradients extends LayerTensors {
      * @throws IllegalArgumentException if the back end cannot store the type
      */
     public MoeGradients(Kernels kernels, MoeConfig config, Set<Trainable> trainable, ElementType type) {
-        super(kernels, config, trainable, type, type);
+        super(kernels, config, trainable, type, type, false);
     }
 
     /**

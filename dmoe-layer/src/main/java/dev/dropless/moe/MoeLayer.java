@@ -39,7 +39,7 @@ public final class MoeLayer implements AutoCloseable {
      * @throws IllegalArgumentException if the back end cannot store a type, or works in a memory this configuration is not supported in
      */
     public static MoeLayer create(Kernels kernels, MoeConfig config, Precision precision) {
-        checkMemory(kernels, config);
+        checkOperations(kernels, config);
         MoeParameters parameters = new MoeParameters(kernels, config, precision);
         return new MoeLayer(kernels, config, parameters, true, dropless(kernels, config, parameters));
     }
@@ -55,7 +55,6 @@ public final class MoeLayer implements AutoCloseable {
      * @throws IllegalArgumentException if the parameters or the execution were made for another configuration
      */
     public static MoeLayer over(Kernels kernels, MoeConfig config, MoeParameters parameters, ExpertExecution routed) {
-        checkMemory(kernels, config);
         if (!parameters.config().equals(config)) {
             throw new IllegalArgumentException(
                     "parameters: expected those of the configuration given, found those of another");
@@ -64,6 +63,7 @@ public final class MoeLayer implements AutoCloseable {
             throw new IllegalArgumentException(
                     "routed.shape: expected %s, found %s".formatted(config.experts(), routed.shape()));
         }
+        checkOperations(kernels, config);
         return new MoeLayer(kernels, config, parameters, false, routed);
     }
 
@@ -73,11 +73,12 @@ public final class MoeLayer implements AutoCloseable {
             MoeParameters parameters,
             boolean ownsParameters,
             ExpertExecution routed) {
+        DeviceRule.Decision place = DeviceRule.of(kernels, config, routed instanceof DroplessExecution);
         this.config = config;
         this.parameters = parameters;
         this.ownsParameters = ownsParameters;
         SharedExpert shared = config.shared();
-        ExpertExecution sharedExecution = shared == null || parameters.shared() == null
+        DroplessExecution sharedExecution = shared == null || parameters.shared() == null
                 ? null
                 : new DroplessExecution(
                         kernels,
@@ -90,8 +91,7 @@ public final class MoeLayer implements AutoCloseable {
                 parameters,
                 routed,
                 sharedExecution,
-                new RouterStage(kernels, config, parameters),
-                new HostOps(kernels.tasks()));
+                new RouterStage(kernels, config, parameters, place));
     }
 
     private static ExpertExecution dropless(Kernels kernels, MoeConfig config, MoeParameters parameters) {
@@ -102,14 +102,13 @@ public final class MoeLayer implements AutoCloseable {
                 parameters.precision().activations());
     }
 
-    private static void checkMemory(Kernels kernels, MoeConfig config) {
+    /** Refuses what the back end has no operations for. */
+    private static void checkOperations(Kernels kernels, MoeConfig config) {
         SharedExpert shared = config.shared();
-        boolean elementwise = config.identityExperts() > 0
-                || config.inputJitter().epsilon() > 0
-                || (shared != null && shared.sigmoidGate());
-        if (elementwise && !kernels.memory().space().isHost()) {
+        boolean elementwise = config.inputJitter().epsilon() > 0 || (shared != null && shared.sigmoidGate());
+        if (elementwise && kernels.elementwise() == null) {
             throw new IllegalArgumentException(
-                    "kernels: expected host memory for identity experts, a shared gate or input jitter, found "
+                    "kernels: expected elementwise operations for a shared gate or input jitter, found none in "
                             + kernels.memory().space());
         }
     }
@@ -133,6 +132,16 @@ public final class MoeLayer implements AutoCloseable {
     }
 
     /**
+     * Says where routing decisions are made. Where the back end makes them, {@link #infer}, {@link #forwardTraining} and a {@link #backward} without loss terms copy nothing
+     * between host and device and wait for nothing; input jitter alone still comes from the host.
+     *
+     * @return the back end's memory, or "host: " and what the back end's routing kernels do not support
+     */
+    public String routingPlace() {
+        return parts.router().place();
+    }
+
+    /**
      * Allocates gradients for this layer, all zero.
      *
      * @param trainable which groups
@@ -144,7 +153,26 @@ public final class MoeLayer implements AutoCloseable {
     }
 
     /**
-     * Computes the layer, keeping nothing.
+     * Computes the layer, keeping and telling nothing.
+     *
+     * @param x tokens, [T, hiddenSize], T 0 or more
+     * @param y receives the result, [T, hiddenSize]
+     * @param options what else there is to know about the batch
+     * @throws IllegalArgumentException as {@link #forward}
+     */
+    public void infer(Matrix x, Matrix y, ForwardOptions options) {
+        try (LayerPass pass = open(x, y, options)) {
+            pass.forward(y);
+        }
+    }
+
+    private LayerPass open(Matrix x, Matrix y, ForwardOptions options) {
+        checkForward(x, y, options);
+        return new LayerPass(parts, x, options, MemoryPolicy.RECOMPUTE_UP_PROJECTION, EnumSet.noneOf(Trainable.class));
+    }
+
+    /**
+     * Computes the layer, keeping nothing. Where the back end routes, the decision is copied to the host; {@link #infer} leaves it there.
      *
      * @param x tokens, [T, hiddenSize], T 0 or more
      * @param y receives the result, [T, hiddenSize]
@@ -153,11 +181,9 @@ public final class MoeLayer implements AutoCloseable {
      * @throws IllegalArgumentException if a shape or a memory space is wrong, or T is not a multiple of {@code options.batch}
      */
     public Routing forward(Matrix x, Matrix y, ForwardOptions options) {
-        checkForward(x, y, options);
-        try (LayerPass pass = new LayerPass(
-                parts, x, options, MemoryPolicy.RECOMPUTE_UP_PROJECTION, EnumSet.noneOf(Trainable.class))) {
+        try (LayerPass pass = open(x, y, options)) {
             pass.forward(y);
-            return pass.routing();
+            return pass.routing().onHost();
         }
     }
 
@@ -170,11 +196,16 @@ public final class MoeLayer implements AutoCloseable {
      * @param policy what to keep rather than compute again
      * @param trainable what backward will be asked for
      * @return the saved state; the caller closes it or hands it to backward
-     * @throws IllegalArgumentException as {@link #forward}
+     * @throws IllegalArgumentException as {@link #forward}, and if anything is trainable although the experts are in 8 bits
      */
     public SavedState forwardTraining(
             Matrix x, Matrix y, ForwardOptions options, MemoryPolicy policy, Set<Trainable> trainable) {
         checkForward(x, y, options);
+        if (parameters().precision().int8Experts() && !trainable.isEmpty()) {
+            throw new IllegalArgumentException(
+                    "trainable: expected none because the experts are in 8 bits, which serve the forward pass only, found "
+                            + trainable);
+        }
         LayerPass pass = new LayerPass(parts, x, options, policy, Set.copyOf(trainable));
         boolean done = false;
         try {
@@ -209,7 +240,7 @@ public final class MoeLayer implements AutoCloseable {
         if (!saved.belongsTo(this)) {
             throw new IllegalArgumentException("saved: expected a state of this layer, found one of another layer");
         }
-        int tokens = saved.routing().tokens();
+        int tokens = saved.tokens();
         checkTokens("dY", dY, tokens);
         if (dX != null) {
             checkTokens("dX", dX, tokens);
@@ -219,7 +250,7 @@ public final class MoeLayer implements AutoCloseable {
             }
         }
         checkGradients(saved.trainable(), gradients);
-        parts.router().checkLosses(saved.routing(), lossTerms);
+        parts.router().checkLosses(tokens, lossTerms);
         try (LayerPass pass = saved.take()) {
             pass.backward(dY, dX, gradients, lossTerms);
         }

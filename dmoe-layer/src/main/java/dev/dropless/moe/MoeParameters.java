@@ -22,10 +22,10 @@ public final class MoeParameters extends LayerTensors {
      * @param kernels whose memory and layout to use
      * @param config what to allocate
      * @param precision in which types
-     * @throws IllegalArgumentException if the back end cannot store a type
+     * @throws IllegalArgumentException if the back end cannot store a type, or has no layout for {@link Precision#int8Experts}
      */
     public MoeParameters(Kernels kernels, MoeConfig config, Precision precision) {
-        super(kernels, config, Trainable.all(), precision.experts(), precision.router());
+        super(kernels, config, Trainable.all(), precision.experts(), precision.router(), precision.int8Experts());
         this.precision = precision;
         this.selectionBias = config.selectionBias() ? zeros(precision.router(), 1, config.routedChoices()) : null;
     }

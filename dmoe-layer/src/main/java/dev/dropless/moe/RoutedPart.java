@@ -5,10 +5,9 @@ import dev.dropless.blocksparse.Transpose;
 import dev.dropless.blocksparse.spi.ExpertWeights;
 import dev.dropless.blocksparse.spi.KernelMemory;
 import dev.dropless.blocksparse.spi.Kernels;
-import dev.dropless.moe.router.Routing;
-import dev.dropless.topology.Topology;
-import dev.dropless.topology.TopologyBuilder;
-import java.util.Arrays;
+import dev.dropless.moe.BatchRouting.LogitGradients;
+import dev.dropless.moe.loss.LossValue;
+import java.util.List;
 import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -19,8 +18,7 @@ final class RoutedPart implements AutoCloseable {
     private final Kernels kernels;
     private final MoeConfig config;
     private final MoeParameters parameters;
-    private final HostOps host;
-    private final Routing routing;
+    private final BatchRouting routing;
     private final Set<Trainable> trainable;
     private final ExpertBatch batch;
     private final int tokens;
@@ -31,31 +29,28 @@ final class RoutedPart implements AutoCloseable {
 
     RoutedPart(
             LayerPass.Parts parts,
-            Routing routing,
+            BatchRouting routing,
             MemoryPolicy policy,
             Set<Trainable> trainable,
             KernelMemory.Scope saved) {
         this.kernels = parts.kernels();
         this.config = parts.config();
         this.parameters = parts.parameters();
-        this.host = parts.host();
         this.routing = routing;
         this.trainable = trainable;
         this.tokens = routing.tokens();
         double factor = config.routedFactor();
-        double[] constant = new double[factor == 1 ? 0 : routing.weights().length];
-        Arrays.fill(constant, factor);
         if (config.weightPlacement() == WeightPlacement.INPUT) {
-            inputWeights = toDevice(routing.weights(), saved);
-            combineWeights = factor == 1 ? null : toDevice(constant, saved);
+            inputWeights = routing.slotWeights(1, saved);
+            combineWeights = factor == 1 ? null : parts.constant(factor, tokens, config.topK(), saved);
         } else {
             inputWeights = null;
-            combineWeights = toDevice(factor == 1 ? routing.weights() : scaled(routing.weights(), factor), saved);
+            combineWeights = routing.slotWeights(factor, saved);
         }
         boolean latent = config.hasLatent() && !trainable.isEmpty();
         savedLatentIn = latent && policy.keepsPreActivations() ? newLatent(saved) : null;
         savedLatentOut = latent && trainable.contains(Trainable.LATENT) ? newLatent(saved) : null;
-        batch = parts.routed().open(topology(), keep(policy, trainable));
+        batch = routing.open(parts.routed(), keep(policy, trainable));
     }
 
     private static ExpertExecution.Keep keep(MemoryPolicy policy, Set<Trainable> trainable) {
@@ -66,38 +61,8 @@ final class RoutedPart implements AutoCloseable {
         return new ExpertExecution.Keep(policy, data, trainable.contains(Trainable.EXPERTS_DOWN));
     }
 
-    private static double[] scaled(double[] values, double factor) {
-        double[] result = values.clone();
-        for (int i = 0; i < result.length; i++) {
-            result[i] *= factor;
-        }
-        return result;
-    }
-
-    private Matrix toDevice(double[] slots, KernelMemory.Scope scope) {
-        Matrix matrix = scope.allocate(kernels.accumulation(), tokens, config.topK());
-        kernels.memory().copy(Matrix.of(slots, tokens, config.topK()), matrix);
-        return matrix;
-    }
-
     private Matrix newLatent(KernelMemory.Scope scope) {
         return scope.allocate(kernels.accumulation(), tokens, config.latentSize());
-    }
-
-    /** Identity experts need no product, so their slots have no row. */
-    private Topology topology() {
-        int[] ids = routing.expertIds();
-        if (config.identityExperts() > 0) {
-            ids = ids.clone();
-            for (int slot = 0; slot < ids.length; slot++) {
-                ids[slot] = isIdentity(slot) ? Topology.UNASSIGNED : ids[slot];
-            }
-        }
-        return new TopologyBuilder(config.numExperts(), config.topK(), kernels.tasks()).build(ids);
-    }
-
-    private boolean isIdentity(int slot) {
-        return routing.expertIds()[slot] >= config.numExperts();
     }
 
     ExpertBatch batch() {
@@ -110,7 +75,7 @@ final class RoutedPart implements AutoCloseable {
         Matrix out = !config.hasLatent() ? y : savedLatentOut != null ? savedLatentOut : newLatent(scratch);
         batch.forward(inputs(in), out, false);
         if (config.identityExperts() > 0) {
-            host.addScaledRows(identityWeights(), in, out);
+            routing.addIdentity(in, out);
         }
         if (config.hasLatent()) {
             Matrix fc2 = Objects.requireNonNull(parameters.latentOut());
@@ -133,29 +98,20 @@ final class RoutedPart implements AutoCloseable {
         return latent;
     }
 
-    /** The factor of each token's own input, [T]: the sum over its identity slots. */
-    private double[] identityWeights() {
-        double[] sums = new double[tokens];
-        int topK = config.topK();
-        for (int slot = 0; slot < tokens * topK; slot++) {
-            if (isIdentity(slot)) {
-                sums[slot / topK] += config.routedFactor() * routing.weights()[slot];
-            }
-        }
-        return sums;
-    }
-
     /**
      * Adds the gradients of the experts and of the latent projections, and overwrites dX.
      *
-     * @param routes whether the gradient of the routing weights is wanted
-     * @return that gradient [T, k], or zeros
+     * @param routes whether the gradient of the logits is wanted
+     * @param losses gradients of auxiliary losses
+     * @return that gradient, or null
      */
-    double[] backward(
+    @Nullable
+    LogitGradients backward(
             Matrix x,
             Matrix dY,
             @Nullable Matrix dX,
             boolean routes,
+            List<LossValue> losses,
             @Nullable MoeGradients gradients,
             KernelMemory.Scope scratch) {
         Matrix in = savedLatentIn != null ? savedLatentIn : latentIn(x, null, scratch);
@@ -175,12 +131,12 @@ final class RoutedPart implements AutoCloseable {
                 dOut,
                 new ExpertBatch.Gradients(up, down, dIn, false, onInput ? dSlots : null, onInput ? null : dSlots));
         if (config.identityExperts() > 0 && dIn != null) {
-            host.addScaledRows(identityWeights(), dOut, dIn);
+            routing.addIdentity(dOut, dIn);
         }
         if (config.hasLatent() && dIn != null) {
             latentInBackward(x, dIn, dX, gradients);
         }
-        return dSlots == null ? new double[0] : weightGradient(dSlots, in, dOut);
+        return dSlots == null ? null : routing.backward(dSlots, in, dOut, losses, scratch);
     }
 
     private Matrix latentOutBackward(Matrix dY, @Nullable MoeGradients gradients, KernelMemory.Scope scratch) {
@@ -204,23 +160,6 @@ final class RoutedPart implements AutoCloseable {
             Matrix fc1 = Objects.requireNonNull(parameters.latentIn());
             kernels.blockSparse().gemm(dIn, Transpose.N, fc1, Transpose.N, dX, false);
         }
-    }
-
-    /** From the gradient of what the kernels multiplied with to the gradient of the router's weights, identity slots included. */
-    private double[] weightGradient(Matrix dSlots, Matrix in, Matrix dOut) {
-        int topK = config.topK();
-        double factor = config.routedFactor();
-        double[] gradient = new double[tokens * topK];
-        kernels.memory().copy(dSlots, Matrix.of(gradient, tokens, topK));
-        boolean onOutput = config.weightPlacement() == WeightPlacement.OUTPUT;
-        for (int slot = 0; slot < gradient.length; slot++) {
-            if (isIdentity(slot)) {
-                gradient[slot] = factor * HostOps.dot(in, dOut, slot / topK);
-            } else if (onOutput) {
-                gradient[slot] *= factor;
-            }
-        }
-        return gradient;
     }
 
     @Override

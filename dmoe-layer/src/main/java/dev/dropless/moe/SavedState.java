@@ -15,35 +15,61 @@ import org.jspecify.annotations.Nullable;
 public final class SavedState implements AutoCloseable {
 
     private final MoeLayer layer;
-    private final Routing routing;
-    private final Topology topology;
+    private final int tokens;
     private final Set<Trainable> trainable;
     private final AtomicReference<@Nullable LayerPass> pass;
+    private @Nullable Routing routing;
+    private @Nullable Topology topology;
 
     SavedState(MoeLayer layer, LayerPass pass) {
         this.layer = layer;
-        this.routing = pass.routing();
-        this.topology = pass.routedBatch().topology();
+        this.tokens = pass.routing().tokens();
+        if (pass.routing().isOnHost()) {
+            this.routing = pass.routing().onHost();
+            this.topology = pass.routedBatch().topology();
+        }
         this.trainable = pass.trainable();
         this.pass = new AtomicReference<>(pass);
     }
 
     /**
-     * Returns the router's decision, which auxiliary losses and statistics are computed from.
+     * Returns the router's decision, which auxiliary losses and statistics are computed from. Where the back end routes ({@link MoeLayer#routingPlace}) the first call
+     * copies it to the host, waiting for the device.
      *
      * @return the routing; valid also after this state was used
+     * @throws IllegalStateException if the back end routed, and this state was used or closed before the first call
      */
-    public Routing routing() {
+    public synchronized Routing routing() {
+        if (routing == null) {
+            routing = live("routing").routing().onHost();
+        }
         return routing;
     }
 
     /**
-     * Returns which slots the routed experts computed.
+     * Returns which slots the routed experts computed. Copied on the first call as {@link #routing} is.
      *
      * @return the topology, without identity experts and dropped slots; valid also after this state was used
+     * @throws IllegalStateException as {@link #routing}
      */
-    public Topology topology() {
+    public synchronized Topology topology() {
+        if (topology == null) {
+            topology = live("topology").routedBatch().topology();
+        }
         return topology;
+    }
+
+    private LayerPass live(String wanted) {
+        LayerPass live = pass.get();
+        if (live == null) {
+            throw new IllegalStateException(
+                    wanted + ": expected to be asked for before the state is used, found that the device has freed it");
+        }
+        return live;
+    }
+
+    int tokens() {
+        return tokens;
     }
 
     Set<Trainable> trainable() {

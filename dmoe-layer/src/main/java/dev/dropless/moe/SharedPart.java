@@ -2,11 +2,12 @@ package dev.dropless.moe;
 
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.Transpose;
+import dev.dropless.blocksparse.spi.ExpertPlan;
 import dev.dropless.blocksparse.spi.ExpertWeights;
 import dev.dropless.blocksparse.spi.KernelMemory;
 import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.blocksparse.spi.RoutingKernels;
 import dev.dropless.topology.Topology;
-import java.util.Arrays;
 import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -16,7 +17,7 @@ final class SharedPart implements AutoCloseable {
 
     private final Kernels kernels;
     private final MoeParameters parameters;
-    private final HostOps host;
+    private final LayerPass.Parts parts;
     private final boolean trains;
     private final boolean sigmoidGate;
     private final double factor;
@@ -25,7 +26,7 @@ final class SharedPart implements AutoCloseable {
 
     SharedPart(
             LayerPass.Parts parts,
-            ExpertExecution execution,
+            DroplessExecution execution,
             int tokens,
             MemoryPolicy policy,
             Set<Trainable> trainable,
@@ -33,13 +34,15 @@ final class SharedPart implements AutoCloseable {
         MoeConfig config = parts.config();
         this.kernels = parts.kernels();
         this.parameters = parts.parameters();
-        this.host = parts.host();
+        this.parts = parts;
         this.trains = trainable.contains(Trainable.SHARED);
         this.sigmoidGate = parameters.sharedGate() != null;
         this.factor = config.sharedFactor();
         this.gate = sigmoidGate || factor != 1 ? saved.allocate(kernels.accumulation(), tokens, 1) : null;
         boolean data = trains || trainable.contains(Trainable.INPUT);
-        this.batch = execution.open(Topology.dense(tokens), new ExpertExecution.Keep(policy, data, trains));
+        RoutingKernels routing = kernels.routing();
+        ExpertPlan plan = routing == null ? kernels.experts().plan(Topology.dense(tokens)) : routing.dense(tokens);
+        this.batch = execution.open(plan, new ExpertExecution.Keep(policy, data, trains));
     }
 
     /** Adds to y. */
@@ -54,11 +57,9 @@ final class SharedPart implements AutoCloseable {
         if (sigmoidGate) {
             Matrix s = scratch.allocate(kernels.accumulation(), x.rows(), 1);
             kernels.blockSparse().gemm(x, Transpose.N, gateWeight(), Transpose.T, s, false);
-            host.sigmoidGate(s, factor, target);
+            parts.needElementwise().sigmoidGate(s, factor, target);
         } else {
-            double[] constant = new double[(int) x.rows()];
-            Arrays.fill(constant, factor);
-            kernels.memory().copy(Matrix.of(constant, x.rows(), 1), target);
+            parts.fill(target, factor);
         }
     }
 
@@ -79,7 +80,7 @@ final class SharedPart implements AutoCloseable {
                 dY,
                 new ExpertBatch.Gradients(weights, weights, dX, true, null, dGate));
         if (gate != null && dGate != null) {
-            host.sigmoidGateBackward(gate, factor, dGate);
+            parts.needElementwise().sigmoidGateBackward(gate, factor, dGate);
             if (trains && gradients != null && gradients.sharedGate() != null) {
                 kernels.blockSparse().gemm(dGate, Transpose.T, x, Transpose.N, gradients.sharedGate(), true);
             }

@@ -15,7 +15,7 @@ import java.util.Objects;
  *
  * <p>Instances are immutable and safe for use by several threads. Source: MegaBlocks (arXiv 2211.15841), section 5.
  */
-public final class Topology {
+public final class Topology implements TopologySizes {
 
     /** In place of an expert id or of a row: this slot is not computed by any expert. */
     public static final int UNASSIGNED = -1;
@@ -126,6 +126,7 @@ public final class Topology {
      *
      * @return T, 0 or more
      */
+    @Override
     public int tokens() {
         return tokens;
     }
@@ -135,6 +136,7 @@ public final class Topology {
      *
      * @return k, 1 or more
      */
+    @Override
     public int topK() {
         return topK;
     }
@@ -144,6 +146,7 @@ public final class Topology {
      *
      * @return E, 1 or more
      */
+    @Override
     public int numExperts() {
         return offsets.length - 1;
     }
@@ -153,6 +156,7 @@ public final class Topology {
      *
      * @return T * k
      */
+    @Override
     public int slots() {
         return rowOfSlot.length;
     }
@@ -162,6 +166,7 @@ public final class Topology {
      *
      * @return the sum of {@link #tokensPerExpert}, at most {@link #slots}
      */
+    @Override
     public int rows() {
         return slotOfRow.length;
     }

@@ -29,7 +29,7 @@ import java.util.Map;
 public record Cell(String suite, Task task, List<String> arms) {
 
     /** Arms that take too long, or say little, unless asked for by name. */
-    private static final List<String> ON_REQUEST = List.of("dropless-scalar", "padded-cf2.0");
+    private static final List<String> ON_REQUEST = List.of("dropless-scalar", "padded-cf2.0", OwnArms.TORNADO);
 
     private static final List<String> LAYER_SHAPES = List.of("olmoe-1b-7b", "qwen3-30b-a3b", "mixtral-8x7b");
     private static final List<String> ROUTINGS = List.of("uniform", "zipf", "one-hot", "holes");
@@ -67,8 +67,9 @@ public record Cell(String suite, Task task, List<String> arms) {
         for (String shape : options.shape() == null ? shapes : List.of(options.shape())) {
             MoeShape layer = MoeShape.named(shape);
             for (int t : options.tokens() == null ? tokens : List.of(options.tokens())) {
-                for (String pass :
-                        options.passes().isEmpty() ? (whole ? PASSES : PASSES.subList(0, 1)) : options.passes()) {
+                for (String pass : options.passes().isEmpty()
+                        ? (whole && !options.dtype().equals("int8") ? PASSES : PASSES.subList(0, 1))
+                        : options.passes()) {
                     for (String routing : routings(options, whole ? ROUTINGS : List.of("uniform"))) {
                         tasks.add(new LayerTask(
                                 layer,

@@ -2,6 +2,7 @@ package dev.dropless.benchmarks.suite;
 
 import dev.dropless.benchmarks.Arm;
 import dev.dropless.benchmarks.Notes;
+import dev.dropless.benchmarks.OwnArms;
 import dev.dropless.benchmarks.PeakBenchmark;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -31,8 +32,10 @@ final class Measurement implements AutoCloseable {
         this.notes = Files.createTempDirectory("dropless-bench");
     }
 
-    private ChainedOptionsBuilder options(Class<?> benchmark, String method, int heapMegabytes) {
-        List<String> jvm = new ArrayList<>(List.of(
+    private ChainedOptionsBuilder options(
+            Class<?> benchmark, String method, int heapMegabytes, List<String> further) {
+        List<String> jvm = new ArrayList<>(further);
+        jvm.addAll(List.of(
                 "-Xms" + heapMegabytes + "m",
                 "-Xmx" + heapMegabytes + "m",
                 "--add-modules=jdk.incubator.vector",
@@ -56,13 +59,20 @@ final class Measurement implements AutoCloseable {
     Row.Peak peak(int threads) throws RunnerException {
         double fma = samples(PeakBenchmark.class, "fma", threads).getMin();
         double read = samples(PeakBenchmark.class, "read", threads).getPercentile(50);
+        double dots = PeakBenchmark.hasDotBf16()
+                ? threads
+                        * PeakBenchmark.dotFlops()
+                        / samples(PeakBenchmark.class, "dotBf16", threads).getMin()
+                        / 1e9
+                : 0;
         return new Row.Peak(
                 threads * PeakBenchmark.flops(PeakBenchmark.lanes()) / fma / 1e9,
-                threads * PeakBenchmark.readBytes() / read / 1e9);
+                threads * PeakBenchmark.readBytes() / read / 1e9,
+                dots);
     }
 
     private Statistics samples(Class<?> benchmark, String method, int threads) throws RunnerException {
-        Collection<RunResult> results = new Runner(options(benchmark, method, 1024 * threads)
+        Collection<RunResult> results = new Runner(options(benchmark, method, 1024 * threads, List.of())
                         .threads(threads)
                         .build())
                 .run();
@@ -80,7 +90,9 @@ final class Measurement implements AutoCloseable {
         }
         Files.deleteIfExists(notes.resolve(arm));
         ChainedOptionsBuilder options =
-                options(cell.benchmark(), "run", cell.heapMegabytes()).param("arm", arm);
+                options(
+                        cell.benchmark(), "run", cell.heapMegabytes(), OwnArms.jvmOptions(arm))
+                .param("arm", arm);
         cell.parameters().forEach(options::param);
         Collection<RunResult> results = new Runner(options.build()).run();
         Properties found = Notes.read(notes, arm);

@@ -154,8 +154,11 @@ public record Report(String title, String machine, Row.Peak peak, List<Row> rows
         out.write("%n%s%n%s%n".formatted(title, machine));
         out.write(String.format(
                 Locale.ROOT,
-                "peak of this run: %.0f GFLOP/s single precision, %.1f GB/s read%n",
+                "peak of this run: %.0f GFLOP/s single precision, %s, %.1f GB/s read%n",
                 peak.gflops(),
+                peak.bf16Gflops() > 0
+                        ? format("%.0f GFLOP/s in dot products of bfloat16 pairs", peak.bf16Gflops())
+                        : "no dot products of bfloat16 pairs",
                 peak.readGigabytes()));
         cells().forEach((cell, arms) -> {
             List<List<String>> lines = new ArrayList<>(List.of(COLUMNS));

@@ -34,8 +34,10 @@ public record Row(
      *
      * @param gflops 10^9 single-precision operations per second of all threads together
      * @param readGigabytes 10^9 bytes per second, read by all threads together
+     * @param bf16Gflops 10^9 operations per second in dot products of bfloat16 pairs (vdpbf16ps), which may be fewer than in single precision; 0 where
+     *     the processor has none
      */
-    public record Peak(double gflops, double readGigabytes) {}
+    public record Peak(double gflops, double readGigabytes, double bf16Gflops) {}
 
     /**
      * Returns the useful rate.
@@ -86,6 +88,10 @@ public record Row(
         values.put("min_s", minSeconds);
         values.put("useful_gflops", usefulGflops());
         values.put("peak_fraction", usefulGflops() / peak.gflops());
+        if (peak.bf16Gflops() > 0 && task.dtype().equals("bf16")) {
+            values.put("bf16_peak_fraction", usefulGflops() / peak.bf16Gflops());
+            values.put("bf16_peak_gflops", peak.bf16Gflops());
+        }
         values.put("padded_gflops", computedGflops());
         values.put("bytes_per_s", bytesPerSecond());
         values.put("read_bandwidth_fraction", bytesPerSecond() / 1e9 / peak.readGigabytes());

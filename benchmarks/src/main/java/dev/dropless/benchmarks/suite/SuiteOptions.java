@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  * @param routings words; empty for the suite's own
  * @param passes forward, forward+backward; empty for the suite's own
  * @param arms names; empty for the suite's own
- * @param dtype f32 or bf16
+ * @param dtype f32, bf16 or int8
  * @param threads 1 or more
  * @param quick one fork and short iterations: for a look, not for a claim
  * @param json file to write, or null

@@ -108,7 +108,9 @@ public final class SuiteRunner {
             progress(step, steps, "peak");
             Row.Peak after = measurement.peak(options.threads());
             Row.Peak peak = new Row.Peak(
-                    Math.max(before.gflops(), after.gflops()), Math.max(before.readGigabytes(), after.readGigabytes()));
+                    Math.max(before.gflops(), after.gflops()),
+                    Math.max(before.readGigabytes(), after.readGigabytes()),
+                    Math.max(before.bf16Gflops(), after.bf16Gflops()));
             String title = "Dropless benchmarks, suite %s%s"
                     .formatted(options.suite(), options.quick() ? " (quick: indicative only)" : "");
             return new Report(title, Report.thisMachine(), peak, rows, missing);

@@ -36,6 +36,12 @@ final class ReferenceExpertKernels implements ExpertKernels {
         return new ReferenceExpertWeights(shape, type);
     }
 
+    /** What they stand for, in double precision. */
+    @Override
+    public ExpertWeights allocateInt8(ExpertShape shape) {
+        return new ReferenceExpertWeights(shape, ElementType.F64, true);
+    }
+
     @Override
     public ExpertPlan plan(Topology topology) {
         return new Plan(topology);
@@ -103,6 +109,7 @@ final class ReferenceExpertKernels implements ExpertKernels {
             @Nullable Matrix dCombineWeights) {
         Topology topology = plan.topology();
         ExpertShape shape = weights.shape();
+        ExpertOperands.trainable("weights", weights);
         ExpertOperands.downDgrad(
                 SPACE, topology, dY, combineWeights, shape, pre, hidden, recomputeHidden, dPre, dCombineWeights);
         if (dCombineWeights != null) {
@@ -134,6 +141,7 @@ final class ReferenceExpertKernels implements ExpertKernels {
     public void downWgrad(
             ExpertPlan plan, Matrix hidden, Matrix dY, @Nullable Matrix combineWeights, ExpertWeights gradients) {
         Topology topology = plan.topology();
+        ExpertOperands.trainable("gradients", gradients);
         ExpertOperands.downWgrad(SPACE, topology, hidden, dY, combineWeights, gradients.shape());
         ReferenceExpertWeights target = Expert.own(gradients);
         ExpertShape shape = target.shape();
@@ -153,6 +161,7 @@ final class ReferenceExpertKernels implements ExpertKernels {
     @Override
     public void upDgrad(ExpertPlan plan, Matrix dPre, ExpertWeights weights, Matrix dRows) {
         Topology topology = plan.topology();
+        ExpertOperands.trainable("weights", weights);
         ExpertOperands.upDgrad(SPACE, topology, dPre, weights.shape(), dRows);
         for (int e = 0; e < topology.numExperts(); e++) {
             if (topology.tokensPerExpert(e) == 0) {
@@ -169,6 +178,7 @@ final class ReferenceExpertKernels implements ExpertKernels {
     public void upWgrad(
             ExpertPlan plan, Matrix x, @Nullable Matrix inputWeights, Matrix dPre, ExpertWeights gradients) {
         Topology topology = plan.topology();
+        ExpertOperands.trainable("gradients", gradients);
         ExpertOperands.upWgrad(SPACE, topology, x, inputWeights, dPre, gradients.shape());
         ReferenceExpertWeights target = Expert.own(gradients);
         ExpertShape shape = target.shape();

@@ -8,6 +8,7 @@ import dev.dropless.blocksparse.Transpose;
 import dev.dropless.blocksparse.WeightPart;
 import dev.dropless.blocksparse.spi.ExpertOperands;
 import dev.dropless.blocksparse.spi.ExpertWeights;
+import dev.dropless.blocksparse.spi.Int8Columns;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.EnumMap;
@@ -22,12 +23,19 @@ final class ReferenceExpertWeights implements ExpertWeights {
 
     private final ExpertShape shape;
     private final ElementType type;
+    private final boolean int8;
     private final Arena arena = Arena.ofShared();
     private final Map<WeightPart, Matrix> parts = new EnumMap<>(WeightPart.class);
 
     ReferenceExpertWeights(ExpertShape shape, ElementType type) {
+        this(shape, type, false);
+    }
+
+    /** Of int8 weights, what they stand for is kept. */
+    ReferenceExpertWeights(ExpertShape shape, ElementType type, boolean int8) {
         this.shape = shape;
         this.type = type;
+        this.int8 = int8;
         for (WeightPart part : WeightPart.values()) {
             if (shape.has(part)) {
                 long elements = (long) shape.rows(part) * shape.columns(part);
@@ -61,7 +69,25 @@ final class ReferenceExpertWeights implements ExpertWeights {
     @Override
     public void load(WeightPart part, int expert, Matrix source, Transpose transpose) {
         ExpertOperands.part(shape, part, expert, "source", source, transpose);
-        Doubles.write(Doubles.read(source, transpose), matrix(part, expert), false);
+        double[][] values = Doubles.read(source, transpose);
+        if (int8 && isProjection(part)) {
+            round(values, source, transpose);
+        }
+        Doubles.write(values, matrix(part, expert), false);
+    }
+
+    private static boolean isProjection(WeightPart part) {
+        return part == WeightPart.GATE || part == WeightPart.UP || part == WeightPart.DOWN;
+    }
+
+    private static void round(double[][] values, Matrix source, Transpose transpose) {
+        float[] scales = new float[values[0].length];
+        Int8Columns.scales(source, transpose, scales);
+        for (double[] row : values) {
+            for (int c = 0; c < row.length; c++) {
+                row[c] = (double) scales[c] * Int8Columns.quantize(row[c], scales[c]);
+            }
+        }
     }
 
     @Override
@@ -76,7 +102,15 @@ final class ReferenceExpertWeights implements ExpertWeights {
     }
 
     @Override
+    public boolean isInt8() {
+        return int8;
+    }
+
+    @Override
     public List<Matrix> storage() {
+        if (int8) {
+            throw ExpertOperands.noStorage();
+        }
         return List.copyOf(new ArrayList<>(parts.values()));
     }
 

@@ -40,6 +40,22 @@ public interface ExpertKernels {
     ExpertWeights allocate(ExpertShape shape, ElementType type);
 
     /**
+     * Allocates weights for inference, all zero, whose projections are kept as whole numbers of 8 bits with a scale for each output column of each
+     * expert ({@link Int8Columns}); biases stay in single precision. {@link ExpertWeights#load} rounds to them, {@link ExpertWeights#store} gives what
+     * they stand for, q s. Products sum x q as they sum other products and multiply by s once; inputs and activations are not rounded.
+     *
+     * <p>There is no backward pass: gradient operations refuse such weights, and they have no {@link ExpertWeights#storage}.
+     *
+     * @param shape sizes
+     * @return the weights; the caller closes them
+     * @throws IllegalArgumentException if this back end has no layout for them
+     */
+    default ExpertWeights allocateInt8(ExpertShape shape) {
+        throw new IllegalArgumentException("int8 weights: expected a back end that has them (cpu, reference), found "
+                + getClass().getSimpleName());
+    }
+
+    /**
      * Prepares a topology.
      *
      * @param topology who computes what

@@ -9,13 +9,13 @@ import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.MemorySpace;
 import dev.dropless.blocksparse.Transpose;
 import dev.dropless.blocksparse.WeightPart;
-import dev.dropless.topology.Topology;
+import dev.dropless.topology.TopologySizes;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Entry checks of {@link ExpertKernels} and {@link ExpertWeights}, the same for every back end. Arguments are those of
  * the operation, after the memory
- * space in which matrices must lie; plans stand for their topology, weights for their shape. Every method throws {@link
+ * space in which matrices must lie; plans stand for the sizes of their topology, weights for their shape. Every method throws {@link
  * IllegalArgumentException}
  * whose message names argument, expected and found.
  */
@@ -36,7 +36,7 @@ public final class ExpertOperands {
      */
     public static void up(
             MemorySpace space,
-            Topology topology,
+            TopologySizes topology,
             Matrix x,
             @Nullable Matrix inputWeights,
             ExpertShape weights,
@@ -63,7 +63,7 @@ public final class ExpertOperands {
      * @param weights shape of the experts
      * @param out [N, H]
      */
-    public static void down(MemorySpace space, Topology topology, Matrix hidden, ExpertShape weights, Matrix out) {
+    public static void down(MemorySpace space, TopologySizes topology, Matrix hidden, ExpertShape weights, Matrix out) {
         experts(topology, weights);
         rows("hidden", hidden, space, topology, weights.ffnHiddenSize());
         rows("out", out, space, topology, weights.hiddenSize());
@@ -80,7 +80,7 @@ public final class ExpertOperands {
      * @param y [T, H]
      */
     public static void combine(
-            MemorySpace space, Topology topology, Matrix out, @Nullable Matrix combineWeights, Matrix y) {
+            MemorySpace space, TopologySizes topology, Matrix out, @Nullable Matrix combineWeights, Matrix y) {
         rows("out", out, space, topology, out.columns());
         slots("combineWeights", combineWeights, space, topology);
         shape("y", y, space, topology.tokens(), out.columns());
@@ -104,7 +104,7 @@ public final class ExpertOperands {
      */
     public static void downDgrad(
             MemorySpace space,
-            Topology topology,
+            TopologySizes topology,
             Matrix dY,
             @Nullable Matrix combineWeights,
             ExpertShape weights,
@@ -150,7 +150,7 @@ public final class ExpertOperands {
      */
     public static void downWgrad(
             MemorySpace space,
-            Topology topology,
+            TopologySizes topology,
             Matrix hidden,
             Matrix dY,
             @Nullable Matrix combineWeights,
@@ -170,7 +170,8 @@ public final class ExpertOperands {
      * @param weights shape of the experts
      * @param dRows [N, H]
      */
-    public static void upDgrad(MemorySpace space, Topology topology, Matrix dPre, ExpertShape weights, Matrix dRows) {
+    public static void upDgrad(
+            MemorySpace space, TopologySizes topology, Matrix dPre, ExpertShape weights, Matrix dRows) {
         experts(topology, weights);
         rows("dPre", dPre, space, topology, weights.preActivations());
         rows("dRows", dRows, space, topology, weights.hiddenSize());
@@ -189,7 +190,7 @@ public final class ExpertOperands {
      */
     public static void upWgrad(
             MemorySpace space,
-            Topology topology,
+            TopologySizes topology,
             Matrix x,
             @Nullable Matrix inputWeights,
             Matrix dPre,
@@ -213,7 +214,7 @@ public final class ExpertOperands {
      */
     public static void aggregate(
             MemorySpace space,
-            Topology topology,
+            TopologySizes topology,
             Matrix dRows,
             @Nullable Matrix inputWeights,
             @Nullable Matrix x,
@@ -293,7 +294,29 @@ public final class ExpertOperands {
         shape(argument, matrix, MemorySpace.HOST, rows, columns);
     }
 
-    private static void experts(Topology topology, ExpertShape weights) {
+    /**
+     * Checks weights or gradients of an operation of the backward pass.
+     *
+     * @param argument their name
+     * @param weights must not be {@link ExpertWeights#isInt8}
+     */
+    public static void trainable(String argument, ExpertWeights weights) {
+        if (weights.isInt8()) {
+            throw mismatch(argument, "weights with a backward pass", "int8 ones, which serve the forward pass only");
+        }
+    }
+
+    /**
+     * Refuses {@link ExpertWeights#storage} of {@link ExpertWeights#isInt8} weights.
+     *
+     * @return what to throw
+     */
+    public static IllegalStateException noStorage() {
+        return new IllegalStateException(
+                "int8 weights have no storage for elementwise work: load or store them part by part");
+    }
+
+    private static void experts(TopologySizes topology, ExpertShape weights) {
         if (topology.numExperts() != weights.numExperts()) {
             throw mismatch(
                     "plan", weights.numExperts() + " experts, as many as the weights have", topology.numExperts());
@@ -301,13 +324,13 @@ public final class ExpertOperands {
     }
 
     private static void rows(
-            String argument, @Nullable Matrix matrix, MemorySpace space, Topology topology, long columns) {
+            String argument, @Nullable Matrix matrix, MemorySpace space, TopologySizes topology, long columns) {
         if (matrix != null) {
             shape(argument, matrix, space, topology.rows(), columns);
         }
     }
 
-    private static void slots(String argument, @Nullable Matrix matrix, MemorySpace space, Topology topology) {
+    private static void slots(String argument, @Nullable Matrix matrix, MemorySpace space, TopologySizes topology) {
         if (matrix != null) {
             shape(argument, matrix, space, topology.tokens(), topology.topK());
         }

@@ -22,11 +22,20 @@ public interface ExpertWeights extends AutoCloseable {
     ExpertShape shape();
 
     /**
-     * Returns the stored type.
+     * Returns the stored type; of {@link #isInt8} weights, that of their biases.
      *
      * @return the element type
      */
     ElementType type();
+
+    /**
+     * Tells whether the projections are whole numbers of 8 bits with scales ({@link ExpertKernels#allocateInt8}).
+     *
+     * @return true if they serve the forward pass only
+     */
+    default boolean isInt8() {
+        return false;
+    }
 
     /**
      * Imports one part of one expert, converting type and layout.
@@ -62,6 +71,7 @@ public interface ExpertWeights extends AutoCloseable {
      * layout has any, are zero and must stay zero.
      *
      * @return matrices [1, n] in the back end's memory, in a fixed order
+     * @throws IllegalStateException if {@link #isInt8}
      */
     List<Matrix> storage();
 

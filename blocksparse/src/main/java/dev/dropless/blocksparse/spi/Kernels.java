@@ -2,6 +2,7 @@ package dev.dropless.blocksparse.spi;
 
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.topology.TaskRunner;
+import org.jspecify.annotations.Nullable;
 
 /**
  * An opened back end. Safe for use by several threads at once, as long as no two calls write the same matrix; results
@@ -50,6 +51,24 @@ public interface Kernels extends AutoCloseable {
      * @return level 2
      */
     ExpertKernels experts();
+
+    /**
+     * Returns elementwise work in this back end's memory.
+     *
+     * @return the operations, or null if this back end has none: its memory is a device's and nothing was written for it
+     */
+    default @Nullable ElementwiseKernels elementwise() {
+        return memory().space().isHost() ? new HostElementwise(tasks()) : null;
+    }
+
+    /**
+     * Returns the decisions of a router, made where the logits lie.
+     *
+     * @return the routing kernels, or null if routing for this back end is the host's task
+     */
+    default @Nullable RoutingKernels routing() {
+        return null;
+    }
 
     /**
      * Returns the memory in which operands must lie.

@@ -24,6 +24,11 @@ public abstract class BackendContract {
         return List.of(ElementType.values());
     }
 
+    /** Whether the back end has weights in 8 bits. */
+    protected boolean int8() {
+        return false;
+    }
+
     /** Divisor of the sizes of other projects' test grids; 1 for back ends fast enough for the real sizes. */
     protected int gridScale() {
         return 8;
@@ -116,6 +121,15 @@ public abstract class BackendContract {
     /** Import, export and storage of weights. */
     @Nested
     class Weights extends ExpertWeightsContract {
+        @Override
+        BackendContract backend() {
+            return BackendContract.this;
+        }
+    }
+
+    /** Weights in 8 bits. */
+    @Nested
+    class Int8Weights extends Int8WeightsContract {
         @Override
         BackendContract backend() {
             return BackendContract.this;

@@ -11,4 +11,9 @@ class ReferenceContractTest extends BackendContract {
     protected Kernels open(int threads) {
         return new ReferenceBackend().open(BackendOptions.threads(threads));
     }
+
+    @Override
+    protected boolean int8() {
+        return true;
+    }
 }

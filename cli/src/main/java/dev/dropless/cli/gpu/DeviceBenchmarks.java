@@ -19,18 +19,26 @@ public final class DeviceBenchmarks {
     private static final double SAMPLE_MILLISECONDS = 20;
     private static final int CEILING = 8192;
 
+    /** Of a quick run, which shows that everything runs and measures nothing. */
+    private static final int QUICK_CEILING = 64;
+
+    private static final int QUICK_DIVISOR = 256;
+
     private final Kernels kernels;
     private final GpuReport report;
+    private final boolean quick;
 
     /**
      * Prepares measurements.
      *
      * @param kernels the back end
      * @param report receives the results
+     * @param quick whether sizes are so small that times mean nothing
      */
-    public DeviceBenchmarks(Kernels kernels, GpuReport report) {
+    public DeviceBenchmarks(Kernels kernels, GpuReport report, boolean quick) {
         this.kernels = kernels;
         this.report = report;
+        this.quick = quick;
     }
 
     /**
@@ -53,7 +61,21 @@ public final class DeviceBenchmarks {
             int numExperts,
             int topK,
             boolean gated,
-            boolean trains) {}
+            boolean trains) {
+
+        Shape quick() {
+            int experts = Math.min(numExperts, 8);
+            return new Shape(
+                    name,
+                    Math.max(1, tokens / QUICK_DIVISOR / 16),
+                    hiddenSize / QUICK_DIVISOR,
+                    Math.max(1, ffnHiddenSize / QUICK_DIVISOR),
+                    experts,
+                    Math.min(topK, 2),
+                    gated,
+                    trains);
+        }
+    }
 
     private static final List<Shape> SHAPES = List.of(
             new Shape("olmoe-1b-7b", 16384, 2048, 1024, 64, 8, true, true),
@@ -74,19 +96,24 @@ public final class DeviceBenchmarks {
 
     /** Measures a large dense product, by these kernels and by cuBLAS where that is installed, and copies on the device. */
     public void ceilings() {
+        int size = quick ? QUICK_CEILING : CEILING;
         try (KernelMemory.Scope scope = kernels.memory().open()) {
-            Matrix a = random(scope, CEILING);
-            Matrix b = random(scope, CEILING);
-            Matrix c = scope.allocate(ElementType.BF16, CEILING, CEILING);
+            Matrix a = random(scope, size);
+            Matrix b = random(scope, size);
+            Matrix c = scope.allocate(ElementType.BF16, size, size);
             Runnable await = () -> Timing.await(kernels, scope);
-            double flops = 2.0 * CEILING * CEILING * CEILING;
+            double flops = 2.0 * size * size * size;
             double own = Timing.median(
                     () -> kernels.blockSparse().gemm(a, Transpose.N, b, Transpose.T, c, false),
                     await,
                     SAMPLE_MILLISECONDS);
-            report.measure("gemm bf16 8192^3", own, flops / own / 1e9, 0);
+            report.measure("gemm bf16 %d^3".formatted(size), own, flops / own / 1e9, 0);
             double copy = Timing.median(() -> kernels.memory().copy(a, c), await, SAMPLE_MILLISECONDS);
-            report.measure("device copy 128 MiB", copy, 0, 2.0 * CEILING * CEILING * 2 / copy / 1e6);
+            report.measure(
+                    "device copy %d KiB".formatted(size * size * 2 / 1024),
+                    copy,
+                    0,
+                    2.0 * size * size * 2 / copy / 1e6);
             Optional<Cublas> cublas = Cublas.open();
             if (cublas.isEmpty()) {
                 report.note("cuBLAS is not installed: its ceiling was not measured");
@@ -97,8 +124,8 @@ public final class DeviceBenchmarks {
                     double time = Timing.median(() -> library.gemmBf16(a, b, c), library::await, milliseconds);
                     report.measure(
                             milliseconds == SAMPLE_MILLISECONDS
-                                    ? "cublas bf16 8192^3 burst"
-                                    : "cublas bf16 8192^3 sustained",
+                                    ? "cublas bf16 %d^3 burst".formatted(size)
+                                    : "cublas bf16 %d^3 sustained".formatted(size),
                             time,
                             flops / time / 1e9,
                             0);
@@ -134,7 +161,7 @@ public final class DeviceBenchmarks {
                 continue;
             }
             try {
-                measure(shape);
+                measure(quick ? shape.quick() : shape);
             } catch (RuntimeException e) {
                 report.note(shape.name + ": " + e.getMessage());
                 report.compare(shape.name + " runs", 1, 0);

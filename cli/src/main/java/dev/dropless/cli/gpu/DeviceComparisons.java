@@ -27,6 +27,7 @@ public final class DeviceComparisons {
     private final Kernels device;
     private final Kernels reference;
     private final GpuReport report;
+    private final boolean quick;
 
     /**
      * Prepares comparisons.
@@ -34,11 +35,13 @@ public final class DeviceComparisons {
      * @param device the back end to check
      * @param reference the one that judges
      * @param report receives the results
+     * @param quick whether the smallest sizes are enough
      */
-    public DeviceComparisons(Kernels device, Kernels reference, GpuReport report) {
+    public DeviceComparisons(Kernels device, Kernels reference, GpuReport report, boolean quick) {
         this.device = device;
         this.reference = reference;
         this.report = report;
+        this.quick = quick;
     }
 
     /** A layer: tokens, hidden size, expert width, experts, slots of a token. */
@@ -68,7 +71,7 @@ public final class DeviceComparisons {
         Activation.Function[] functions = Activation.Function.values();
         int next = 0;
         for (ElementType type : TYPES) {
-            for (Size size : SIZES) {
+            for (Size size : quick ? SIZES.subList(0, 3) : SIZES) {
                 boolean flag = next % 2 == 0;
                 ExpertShape shape =
                         new ExpertShape(size.experts, size.hidden, size.ffn, flag, next % 3 == 0, next % 3 == 1);
@@ -146,7 +149,7 @@ public final class DeviceComparisons {
                 MoeBlockPattern.padded(topology, 64, 128),
                 MoeBlockPattern.exact(topology, 128, 200));
         for (ElementType type : TYPES) {
-            for (BlockPattern pattern : patterns) {
+            for (BlockPattern pattern : quick ? patterns.subList(0, 1) : patterns) {
                 for (Transpose ta : Transpose.values()) {
                     for (Transpose tb : Transpose.values()) {
                         for (String product : List.of("sdd", "dsd", "dds", "gemm")) {

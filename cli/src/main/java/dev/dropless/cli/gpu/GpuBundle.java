@@ -11,6 +11,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Comparator;
 import java.util.List;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /**
@@ -18,10 +19,10 @@ import java.util.stream.Stream;
  * <pre>
  *   dropless-bundle/run.sh            starts the command with the runtime beside it
  *                   gpu_peers.py      measures the peers where torch is installed
- *                   runtime/          a Java runtime with the modules that are needed
- *                   lib/              this program, as modules
+ *                   runtime/          a Java runtime with the modules that are needed, which cannot draw
+ *                   lib/              this program, as modules, without what draws
  *                   natives/          JCuda's libraries, so that nothing is unpacked elsewhere
- *                   tests/            the contract tests of the CUDA back end, as a class path
+ *                   tests/            the contract tests of the CUDA back end, a class path together with lib
  *                   test-data/        reference cases and the demo's text
  * </pre>
  */
@@ -29,8 +30,16 @@ public final class GpuBundle {
 
     private static final String NAME = "dropless-bundle";
 
-    private static final String MODULES = "java.base,java.desktop,java.logging,java.management,java.net.http,java.xml,"
-            + "jdk.incubator.vector,jdk.management,jdk.unsupported";
+    /** Without java.desktop: pictures are drawn elsewhere. */
+    private static final String MODULES =
+            "java.base,java.logging,java.management,java.xml,jdk.incubator.vector,jdk.management,jdk.unsupported";
+
+    /** Beginnings of the names of jars that only pictures need. */
+    private static final List<String> PICTURES =
+            List.of("xchart", "VectorGraphics2D", "graphics2d", "pdfbox", "fontbox", "commons-logging", "animated-gif");
+
+    /** Beginnings of the names of jars that belong to the tests' libraries, and that these tests do not use. */
+    private static final List<String> UNUSED_BY_TESTS = List.of("byte-buddy");
 
     private final Path root;
 
@@ -78,7 +87,14 @@ public final class GpuBundle {
         }
     }
 
-    private void fill(Path bundle) throws IOException, InterruptedException {
+    /**
+     * Makes the folder that is packed.
+     *
+     * @param bundle an empty folder
+     * @throws IOException if something is missing, or a command fails
+     * @throws InterruptedException if the thread is interrupted
+     */
+    public void fill(Path bundle) throws IOException, InterruptedException {
         Path jdk = Path.of(System.getProperty("java.home"));
         command(List.of(
                 need(jdk.resolve("bin").resolve("jlink"), "a JDK that has jlink")
@@ -92,10 +108,16 @@ public final class GpuBundle {
                 "--output",
                 bundle.resolve("runtime").toString()));
         Path jars = root.resolve("cli").resolve("target").resolve("dropless");
-        copyFiles(need(jars, "the program, built"), bundle.resolve("lib"), ".jar");
-        copyFiles(need(jars.resolve("natives"), "JCuda's libraries"), bundle.resolve("natives"), ".so");
+        copyFiles(need(jars, "the program, built"), bundle.resolve("lib"), f -> isJar(f) && !begins(f, PICTURES));
+        copyFiles(
+                need(jars.resolve("natives"), "JCuda's libraries"), bundle.resolve("natives"), f -> f.endsWith(".so"));
         Path tests = root.resolve("kernels").resolve("cuda").resolve("target").resolve("bundle-tests");
-        copyFiles(need(tests, "the contract tests, built"), bundle.resolve("tests"), ".jar");
+        copyFiles(
+                need(tests, "the contract tests, built"),
+                bundle.resolve("tests"),
+                f -> isJar(f)
+                        && !begins(f, UNUSED_BY_TESTS)
+                        && !Files.exists(bundle.resolve("lib").resolve(f)));
         copyTree(need(root.resolve("test-data").resolve("data"), "the test data"), bundle.resolve("test-data"));
         resource("run.sh", bundle.resolve("run.sh"));
         resource("gpu_peers.py", bundle.resolve("gpu_peers.py"));
@@ -118,19 +140,25 @@ public final class GpuBundle {
         Files.setPosixFilePermissions(target, PosixFilePermissions.fromString("rwxr-xr-x"));
     }
 
-    private static void copyFiles(Path from, Path to, String suffix) throws IOException {
+    private static void copyFiles(Path from, Path to, Predicate<String> wanted) throws IOException {
         Files.createDirectories(to);
         try (Stream<Path> files = Files.list(from)) {
-            for (Path file : files.filter(f -> belongs(f.getFileName().toString(), suffix))
-                    .toList()) {
-                Files.copy(file, to.resolve(file.getFileName().toString()));
+            for (Path file : files.toList()) {
+                String name = file.getFileName().toString();
+                if (wanted.test(name)) {
+                    Files.copy(file, to.resolve(name));
+                }
             }
         }
     }
 
     /** Jars of native libraries are left out: their content lies unpacked beside them. */
-    private static boolean belongs(String file, String suffix) {
-        return file.endsWith(suffix) && !file.contains("-natives-");
+    private static boolean isJar(String file) {
+        return file.endsWith(".jar") && !file.contains("-natives-");
+    }
+
+    private static boolean begins(String file, List<String> names) {
+        return names.stream().anyMatch(file::startsWith);
     }
 
     private static void copyTree(Path from, Path to) throws IOException {

@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** Runs the parts of a check one after the other, each in a JVM of its own: one that hangs, or loses the device, takes no other with it. */
@@ -26,7 +27,14 @@ public final class GpuParts {
     private static final String CONTRACT = "contract";
 
     /** A part and how long it may take. */
-    private record Part(String name, int seconds) {}
+    record Part(String name, int seconds) {}
+
+    /** How a part is started. */
+    @FunctionalInterface
+    interface Commands {
+        /** The command line of a part that writes its report to a file, or to nothing. */
+        List<String> of(Part part, Path output, int seconds) throws IOException;
+    }
 
     private static final List<Part> PARTS = List.of(
             new Part("device", 30),
@@ -39,7 +47,10 @@ public final class GpuParts {
 
     private final long deadline;
     private final String backend;
+    private final boolean quick;
     private final Consumer<String> progress;
+    private final List<Part> parts;
+    private final Commands commands;
     private boolean passed = true;
 
     /**
@@ -47,12 +58,26 @@ public final class GpuParts {
      *
      * @param seconds limit of the whole run
      * @param backend what to check
+     * @param quick whether small sizes are enough
      * @param progress receives one line per part
      */
-    public GpuParts(int seconds, String backend, Consumer<String> progress) {
+    public GpuParts(int seconds, String backend, boolean quick, Consumer<String> progress) {
         this.deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
         this.backend = backend;
+        this.quick = quick;
         this.progress = progress;
+        this.parts = PARTS;
+        this.commands = this::command;
+    }
+
+    /** A run of other parts. */
+    GpuParts(int seconds, Consumer<String> progress, List<Part> parts, Commands commands) {
+        this.deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+        this.backend = "";
+        this.quick = false;
+        this.progress = progress;
+        this.parts = parts;
+        this.commands = commands;
     }
 
     /**
@@ -81,10 +106,10 @@ public final class GpuParts {
      * @throws InterruptedException if the thread is interrupted
      */
     public String runAll() throws IOException, InterruptedException {
-        List<@Nullable Object> parts = new ArrayList<>();
-        for (Part part : PARTS) {
+        List<@Nullable Object> results = new ArrayList<>();
+        for (Part part : parts) {
             Map<String, @Nullable Object> result = run(part);
-            parts.add(result);
+            results.add(result);
             progress.accept(String.format(
                     Locale.ROOT, "%-11s %s (%s s)", part.name, result.get("status"), result.get("seconds")));
         }
@@ -92,7 +117,7 @@ public final class GpuParts {
         all.put("schema", GpuReport.SCHEMA);
         all.put("source", "dropless");
         all.put("passed", passed);
-        all.put("parts", parts);
+        all.put("parts", results);
         return Json.writePretty(all);
     }
 
@@ -107,15 +132,15 @@ public final class GpuParts {
         if (part.name.equals(CONTRACT) && tests == null) {
             return end(result, "left out: the contract tests are only in a bundle", 0, true);
         }
+        if (part.name.equals(CONTRACT) && quick) {
+            return end(result, "left out: the run is a quick one", 0, true);
+        }
         int limit = (int) Math.min(part.seconds, left);
         Path output = Files.createTempFile("dropless-" + part.name, ".json");
         Path log = Files.createTempFile("dropless-" + part.name, ".log");
         long start = System.nanoTime();
         try {
-            List<String> command = part.name.equals(CONTRACT) && tests != null
-                    ? contract(Path.of(tests))
-                    : own(part.name, output, limit);
-            Process process = new ProcessBuilder(command)
+            Process process = new ProcessBuilder(commands.of(part, output, limit))
                     .redirectErrorStream(true)
                     .redirectOutput(log.toFile())
                     .start();
@@ -162,6 +187,11 @@ public final class GpuParts {
         return new ArrayList<>(lines.subList(Math.max(0, lines.size() - 60), lines.size()));
     }
 
+    private List<String> command(Part part, Path output, int seconds) throws IOException {
+        String tests = System.getProperty(TESTS);
+        return part.name.equals(CONTRACT) && tests != null ? contract(Path.of(tests)) : own(part.name, output, seconds);
+    }
+
     /** This program again, with the same JVM options. */
     private List<String> own(String part, Path output, int seconds) {
         ProcessHandle.Info info = ProcessHandle.current().info();
@@ -184,12 +214,20 @@ public final class GpuParts {
                 output.toString(),
                 "--seconds",
                 Integer.toString(seconds)));
+        if (quick) {
+            command.add("--quick");
+        }
         return command;
     }
 
+    /** The tests' own jars, and the program's beside them, as one class path. */
     private static List<String> contract(Path tests) throws IOException {
-        try (var jars = Files.list(tests)) {
-            String path = jars.map(Path::toString).sorted().collect(Collectors.joining(File.pathSeparator));
+        try (var own = Files.list(tests);
+                var program = Files.list(tests.resolveSibling("lib"))) {
+            String path = Stream.concat(own, program)
+                    .map(Path::toString)
+                    .sorted()
+                    .collect(Collectors.joining(File.pathSeparator));
             return List.of(
                     Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                     "--enable-native-access=ALL-UNNAMED",
@@ -203,7 +241,9 @@ public final class GpuParts {
                     "--details=summary",
                     "--fail-if-no-tests",
                     "-c",
-                    "dev.dropless.kernels.cuda.DeviceContractTest");
+                    "dev.dropless.kernels.cuda.DeviceContractTest",
+                    "-c",
+                    "dev.dropless.kernels.cuda.DeviceLayerTest");
         }
     }
 }

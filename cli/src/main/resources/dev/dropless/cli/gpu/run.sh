@@ -12,6 +12,6 @@ export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}"
 exec "$here/runtime/bin/java" -p "$here/lib" \
     --add-modules jdk.incubator.vector,dev.dropless.kernels.cpu,dev.dropless.kernels.cuda \
     --enable-native-access=dev.dropless.cli,dev.dropless.kernels.cpu,dev.dropless.kernels.cuda,jcuda \
-    -Djava.library.path="$here/natives" -Djava.awt.headless=true \
+    -Djava.library.path="$here/natives" \
     -Ddropless.testData="$here/test-data" -Ddropless.tests="$here/tests" \
     ${JAVA_OPTS:-} -m dev.dropless.cli/dev.dropless.cli.Main "$@"

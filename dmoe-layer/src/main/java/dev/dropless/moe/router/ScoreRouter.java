@@ -75,6 +75,24 @@ public final class ScoreRouter implements Router {
     }
 
     /**
+     * Whether the second choice is kept at random in training.
+     *
+     * @return what {@link Builder#randomSecondExpert} was given
+     */
+    public boolean randomSecondExpert() {
+        return randomSecondExpert;
+    }
+
+    /**
+     * Whether the gradient stops at the logits.
+     *
+     * @return what {@link Builder#frozen} was given
+     */
+    public boolean frozen() {
+        return frozen;
+    }
+
+    /**
      * Which choices are dropped.
      *
      * @return the rule, or null if none are

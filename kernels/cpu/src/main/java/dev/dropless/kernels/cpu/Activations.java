@@ -39,13 +39,13 @@ final class Activations {
         forRows(hidden.rows(), p, (row, scratch) -> {
             float[] a = scratch.buffer(0, p);
             float[] h = scratch.buffer(1, f);
-            Rows.read(pre, row, 0, p, a, 0);
+            Rows.read(kernels, pre, row, 0, p, a, 0);
             if (gated) {
                 kernels.activateGated(activation, f, a, 0, a, f, h, 0);
             } else {
                 kernels.activate(activation, f, a, 0, h, 0);
             }
-            Rows.write(h, 0, f, hidden, row, 0);
+            Rows.write(kernels, h, 0, f, hidden, row, 0);
         });
     }
 
@@ -55,14 +55,14 @@ final class Activations {
         forRows(dHidden.rows(), p, (row, scratch) -> {
             float[] a = scratch.buffer(0, p);
             float[] g = scratch.buffer(1, f);
-            Rows.read(pre, row, 0, p, a, 0);
-            Rows.read(dHidden, row, 0, f, g, 0);
+            Rows.read(kernels, pre, row, 0, p, a, 0);
+            Rows.read(kernels, dHidden, row, 0, f, g, 0);
             if (gated) {
                 kernels.differentiateGated(activation, f, g, 0, a, 0, a, f, scratch.buffer(2, f));
             } else {
                 kernels.differentiate(activation, f, g, 0, a, 0);
             }
-            Rows.write(a, 0, p, dPre, row, 0);
+            Rows.write(kernels, a, 0, p, dPre, row, 0);
         });
     }
 }

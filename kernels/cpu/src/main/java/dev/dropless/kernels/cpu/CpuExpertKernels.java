@@ -39,9 +39,18 @@ final class CpuExpertKernels implements ExpertKernels {
 
     @Override
     public ExpertWeights allocate(ExpertShape shape, ElementType type) {
+        return allocate(shape, type, Format.of(type));
+    }
+
+    @Override
+    public ExpertWeights allocateInt8(ExpertShape shape) {
+        return allocate(shape, ElementType.F32, Format.INT8);
+    }
+
+    private ExpertWeights allocate(ExpertShape shape, ElementType type, Format projections) {
         Arena arena = Arena.ofShared();
         try {
-            return new CpuExpertWeights(shape, type, arena, kernels.weights(arena));
+            return new CpuExpertWeights(shape, type, projections, arena, kernels.weights(arena));
         } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
@@ -98,6 +107,7 @@ final class CpuExpertKernels implements ExpertKernels {
             @Nullable Matrix dCombineWeights) {
         Topology topology = plan.topology();
         CpuExpertWeights own = CpuExpertWeights.own("weights", weights);
+        ExpertOperands.trainable("weights", weights);
         ExpertOperands.downDgrad(
                 SPACE, topology, dY, combineWeights, own.shape(), pre, hidden, recomputeHidden, dPre, dCombineWeights);
         int panels = Math.ceilDiv(own.shape().ffnHiddenSize(), TileKernels.PANEL);
@@ -122,6 +132,7 @@ final class CpuExpertKernels implements ExpertKernels {
             ExpertPlan plan, Matrix hidden, Matrix dY, @Nullable Matrix combineWeights, ExpertWeights gradients) {
         Topology topology = plan.topology();
         CpuExpertWeights own = CpuExpertWeights.own("gradients", gradients);
+        ExpertOperands.trainable("gradients", gradients);
         ExpertOperands.downWgrad(SPACE, topology, hidden, dY, combineWeights, own.shape());
         SlotWeights w = new SlotWeights(topology, combineWeights);
         SlotWeights ones = new SlotWeights(topology, null);
@@ -140,6 +151,7 @@ final class CpuExpertKernels implements ExpertKernels {
     public void upDgrad(ExpertPlan plan, Matrix dPre, ExpertWeights weights, Matrix dRows) {
         Topology topology = plan.topology();
         CpuExpertWeights own = CpuExpertWeights.own("weights", weights);
+        ExpertOperands.trainable("weights", weights);
         ExpertOperands.upDgrad(SPACE, topology, dPre, own.shape(), dRows);
         runner.run(new UpDgradProduct(kernels, topology, dPre, own, dRows));
     }
@@ -149,6 +161,7 @@ final class CpuExpertKernels implements ExpertKernels {
             ExpertPlan plan, Matrix x, @Nullable Matrix inputWeights, Matrix dPre, ExpertWeights gradients) {
         Topology topology = plan.topology();
         CpuExpertWeights own = CpuExpertWeights.own("gradients", gradients);
+        ExpertOperands.trainable("gradients", gradients);
         ExpertOperands.upWgrad(SPACE, topology, x, inputWeights, dPre, own.shape());
         WgradProduct.Side inputs = new WgradProduct.Side(topology, x, true, new SlotWeights(topology, inputWeights));
         WgradProduct.Side outputs = new WgradProduct.Side(topology, dPre, false, new SlotWeights(topology, null));

@@ -19,6 +19,7 @@ final class CpuExpertWeights implements ExpertWeights {
 
     private final ExpertShape shape;
     private final ElementType type;
+    private final boolean int8;
     private final PackedWeights up;
     private final PackedWeights down;
     private final Map<WeightPart, Storage> biases = new EnumMap<>(WeightPart.class);
@@ -27,18 +28,28 @@ final class CpuExpertWeights implements ExpertWeights {
 
     private boolean closed; // guarded by this
 
-    CpuExpertWeights(ExpertShape shape, ElementType type, Arena arena, Storage.Allocator allocator) {
-        Storage.checked(type);
+    /**
+     * Allocates zero weights.
+     *
+     * @param type of biases, and of projections unless these are in another format
+     * @param projections format of the projections
+     * @param arena closed with the weights
+     */
+    CpuExpertWeights(
+            ExpertShape shape, ElementType type, Format projections, Arena arena, Storage.Allocator allocator) {
+        Format format = Format.of(type);
+        this.int8 = projections == Format.INT8;
         this.arena = arena;
         this.shape = shape;
         this.type = type;
         int h = shape.hiddenSize();
         int f = shape.ffnHiddenSize();
-        this.up = new PackedWeights(type, shape.numExperts(), h, f, shape.gated() ? 2 : 1, allocator);
-        this.down = new PackedWeights(type, shape.numExperts(), f, h, 1, allocator);
+        this.up = new PackedWeights(projections, shape.numExperts(), h, f, shape.gated() ? 2 : 1, allocator);
+        this.down = new PackedWeights(projections, shape.numExperts(), f, h, 1, allocator);
         for (WeightPart part : List.of(WeightPart.GATE_BIAS, WeightPart.UP_BIAS, WeightPart.DOWN_BIAS)) {
             if (shape.has(part)) {
-                biases.put(part, allocator.allocate(type, Math.multiplyExact(shape.numExperts(), shape.columns(part))));
+                biases.put(
+                        part, allocator.allocate(format, Math.multiplyExact(shape.numExperts(), shape.columns(part))));
             }
         }
     }
@@ -133,12 +144,22 @@ final class CpuExpertWeights implements ExpertWeights {
     @Override
     public void zero() {
         checkOpen();
-        all().forEach(Storage::zero);
+        up.zero();
+        down.zero();
+        biases.values().forEach(Storage::zero);
+    }
+
+    @Override
+    public boolean isInt8() {
+        return int8;
     }
 
     @Override
     public List<Matrix> storage() {
         checkOpen();
+        if (int8) {
+            throw ExpertOperands.noStorage();
+        }
         return all().stream().map(Storage::matrix).toList();
     }
 

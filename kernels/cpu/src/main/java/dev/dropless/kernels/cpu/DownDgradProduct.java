@@ -43,7 +43,8 @@ final class DownDgradProduct extends RowProduct {
 
     @Override
     void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
-        weights.readColumns(operands.dY, topology.tokenOfRow(row), k, depth, target, offset, scratch.buffer(0, depth));
+        weights.readColumns(
+                kernels, operands.dY, topology.tokenOfRow(row), k, depth, target, offset, scratch.buffer(0, depth));
     }
 
     @Override

@@ -19,12 +19,18 @@ final class DownProduct extends RowProduct {
     }
 
     @Override
+    boolean paired() {
+        return canPair(hidden);
+    }
+
+    @Override
     void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
-        Rows.read(hidden, row, k, depth, target, offset);
+        packTerms(hidden, row, k, depth, target, offset);
     }
 
     @Override
     void end(int expert, int row, int rows, int panel, float[] tile, int offset, Scratch scratch) {
+        weights.scale(expert, panel, rows, tile, offset);
         int h = panel * TileKernels.PANEL;
         int hiddenSize = experts.shape().hiddenSize();
         int count = Math.min(TileKernels.PANEL, hiddenSize - h);

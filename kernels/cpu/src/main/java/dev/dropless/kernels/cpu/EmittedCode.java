@@ -9,7 +9,6 @@ import dev.dropless.kernels.cpu.x86.VectorOp;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -54,22 +53,6 @@ final class EmittedCode {
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG);
 
-    /**
-     * What {@link #copyEntry} takes: source and target, each with offset in elements and stride in bytes; on the stack the number of rows and that of pieces in
-     * each, and bytes from one piece to the next in the source and in the target.
-     */
-    static final FunctionDescriptor COPY_SIGNATURE = FunctionDescriptor.ofVoid(
-            ValueLayout.ADDRESS,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.ADDRESS,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG);
-
     private static final Gpr A = Gpr.RDI;
     private static final Gpr A_START = Gpr.RSI;
     private static final Gpr B = Gpr.RDX;
@@ -102,41 +85,46 @@ final class EmittedCode {
     private static final int C_AHEAD = 8192;
 
     private final Width width;
+    private final Format format;
+    private final VectorOp multiplyAdd;
     private final Assembler assembler;
     /** By left operand, lines fetched ahead with every term, rows. */
     private final MemorySegment[][][] entries;
     /** For half a panel of columns, where the left operand is {@link Left#PANELS}. */
     private final MemorySegment[] halfEntries;
 
-    private final MemorySegment[] copyEntries;
-
     /**
      * Emits and loads the kernels of one instruction set. They stay for the life of the process.
      *
+     * @param format of b, which is widened in registers; a and c are floats, and a is packed rows where b is not floats
      * @throws UnsupportedOperationException if the system refuses executable memory
      */
-    EmittedCode(Width width) {
+    EmittedCode(Width width, Format format) {
+        this(width, format, VectorOp.FMA, format == Format.F32 ? List.of(Left.values()) : List.of(Left.ROWS));
+    }
+
+    /** Kernels for packed rows and panels of bfloat16 pairs: every term is a pair, whose upper halves are multiplied and added first (AVX512_BF16). */
+    static EmittedCode ofPairs() {
+        return new EmittedCode(Width.ZMM, Format.F32, VectorOp.DOT_BF16, List.of(Left.ROWS));
+    }
+
+    private EmittedCode(Width width, Format format, VectorOp multiplyAdd, List<Left> lefts) {
         this.width = width;
+        this.format = format;
+        this.multiplyAdd = multiplyAdd;
         this.assembler = new Assembler(width);
         int maxRows = maxRows();
         int[][][] offsets = new int[Left.values().length][2][maxRows + 1];
         int[] halfOffsets = new int[maxRows + 1];
         for (int rows = 1; rows <= maxRows; rows++) {
-            for (Left left : Left.values()) {
+            for (Left left : lefts) {
                 for (int lines = 1; lines <= 2; lines++) {
                     offsets[left.ordinal()][lines - 1][rows] = kernel(left, rows, lines, TileKernels.PANEL);
                 }
             }
-            halfOffsets[rows] = kernel(Left.PANELS, rows, 1, TileKernels.PANEL / 2);
+            halfOffsets[rows] = lefts.contains(Left.PANELS) ? kernel(Left.PANELS, rows, 1, TileKernels.PANEL / 2) : 0;
         }
-        int[] copyOffsets = {
-            copy(TileKernels.BLOCK, VectorOp.STORE),
-            copy(TileKernels.PANEL, VectorOp.STORE),
-            copy(TileKernels.BLOCK, VectorOp.STREAM),
-            copy(TileKernels.PANEL, VectorOp.STREAM)
-        };
         ExecutableCode code = ExecutableCode.load(assembler.toByteArray());
-        this.copyEntries = Arrays.stream(copyOffsets).mapToObj(code::entry).toArray(MemorySegment[]::new);
         this.halfEntries = new MemorySegment[maxRows + 1];
         this.entries = new MemorySegment[Left.values().length][2][maxRows + 1];
         for (int rows = 1; rows <= maxRows; rows++) {
@@ -169,53 +157,12 @@ final class EmittedCode {
         return halfEntries[rows];
     }
 
-    /**
-     * Entry point that copies rows of BLOCK or PANEL elements.
-     *
-     * @param stream whether past the caches, where the rows of the target are aligned to cache lines
-     */
-    MemorySegment copyEntry(int columns, boolean stream) {
-        return copyEntries[columns / TileKernels.BLOCK - 1 + (stream ? 2 : 0)];
-    }
-
-    private int copy(int columns, VectorOp store) {
-        assembler.align(LINE);
-        int entry = assembler.position();
-        assembler.loadAddress(Gpr.RDI, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
-        assembler.loadAddress(Gpr.RCX, Address.at(Gpr.RCX, Gpr.R8, Float.BYTES, 0));
-        assembler.load(Gpr.RAX, Address.at(Gpr.RSP, Long.BYTES));
-        int row = assembler.position();
-        assembler.move(Gpr.RSI, Gpr.RDI);
-        assembler.move(Gpr.R8, Gpr.RCX);
-        assembler.load(Gpr.R10, Address.at(Gpr.RSP, 2 * Long.BYTES));
-        int piece = assembler.position();
-        int vectors = columns * Float.BYTES / width.bytes();
-        for (int j = 0; j < vectors; j++) {
-            assembler.vector(VectorOp.LOAD, j, 0, Address.at(Gpr.RSI, j * width.bytes()));
-        }
-        for (int j = 0; j < vectors; j++) {
-            assembler.vector(store, j, 0, Address.at(Gpr.R8, j * width.bytes()));
-        }
-        assembler.load(Gpr.R11, Address.at(Gpr.RSP, 3 * Long.BYTES));
-        assembler.add(Gpr.RSI, Gpr.R11);
-        assembler.load(Gpr.R11, Address.at(Gpr.RSP, 4 * Long.BYTES));
-        assembler.add(Gpr.R8, Gpr.R11);
-        assembler.decrement(Gpr.R10);
-        assembler.jumpIfNotZero(piece);
-        assembler.add(Gpr.RDI, Gpr.RDX);
-        assembler.add(Gpr.RCX, Gpr.R9);
-        assembler.decrement(Gpr.RAX);
-        assembler.jumpIfNotZero(row);
-        assembler.returnFromVectorCode();
-        return entry;
-    }
-
     private int kernel(Left left, int rows, int lines, int columns) {
         assembler.align(LINE);
         int entry = assembler.position();
         SAVED.forEach(assembler::push);
         assembler.loadAddress(A_START, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
-        assembler.loadAddress(B_START, Address.at(Gpr.RDX, Gpr.RCX, Float.BYTES, 0));
+        assembler.loadAddress(B_START, Address.at(Gpr.RDX, Gpr.RCX, format.bytes(), 0));
         assembler.load(AHEAD, stack(2));
         assembler.load(AHEAD_STEP, stack(3));
         assembler.loadAddress(AHEAD, Address.at(AHEAD, AHEAD_STEP, Float.BYTES, 0));
@@ -287,7 +234,7 @@ final class EmittedCode {
         for (int k = 0; k < terms; k++) {
             term(left, rows, vectors, column, lines, k);
         }
-        assembler.add(B, terms * ROW);
+        assembler.add(B, terms * TileKernels.PANEL * format.bytes());
         switch (left) {
             case ROWS -> {
                 assembler.add(A, Float.BYTES);
@@ -317,8 +264,8 @@ final class EmittedCode {
         int firstB = width.registers() - VECTORS;
         int firstBroadcast = firstB - BROADCASTS;
         for (int j = 0; j < vectors; j++) {
-            int displacement = ahead * ROW + column + j * width.bytes();
-            assembler.vector(VectorOp.LOAD, firstB + j, 0, Address.at(B, displacement));
+            int bytes = ((ahead * ROW + column + j * width.bytes()) / Float.BYTES) * format.bytes();
+            EmittedConversions.load(assembler, format, firstB + j, Address.at(B, bytes));
         }
         for (int line = 0; line < lines; line++) {
             Address address = Address.at(AHEAD, line * LINE);
@@ -333,7 +280,7 @@ final class EmittedCode {
             int displacement = ahead * Float.BYTES + i * rowBytes(left);
             assembler.vector(VectorOp.BROADCAST, broadcast, 0, Address.at(A, displacement));
             for (int j = 0; j < vectors; j++) {
-                assembler.vector(VectorOp.FMA, i * vectors + j, broadcast, firstB + j);
+                assembler.vector(multiplyAdd, i * vectors + j, broadcast, firstB + j);
             }
         }
         assembler.add(AHEAD, AHEAD_STEP);

@@ -6,17 +6,25 @@ import dev.dropless.kernels.cpu.x86.Assembler.Width;
 import dev.dropless.kernels.cpu.x86.CpuFeatures;
 import dev.dropless.kernels.cpu.x86.ForeignCall;
 import dev.dropless.kernels.cpu.x86.LargePages;
+import dev.dropless.kernels.cpu.x86.ThroughputLoop;
+import dev.dropless.kernels.cpu.x86.VectorOp;
 import java.lang.foreign.Arena;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.nio.ByteOrder;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The tier of emitted machine code: products by {@link EmittedCode}, called on the arrays themselves; everything else by the Vector API where it can be used,
  * else by plain Java.
  */
-final class EmittedKernels implements TileKernels {
+final class EmittedKernels extends ElementwiseKernels {
 
     /**
      * A critical call gets the addresses of arrays, and no garbage collection starts while it lasts: with the rows of
@@ -32,7 +40,10 @@ final class EmittedKernels implements TileKernels {
                 Linker.nativeLinker().downcallHandle(EmittedTranspose.SIGNATURE, Linker.Option.critical(true));
 
         static final MethodHandle COPY =
-                Linker.nativeLinker().downcallHandle(EmittedCode.COPY_SIGNATURE, Linker.Option.critical(true));
+                Linker.nativeLinker().downcallHandle(EmittedConversions.SIGNATURE, Linker.Option.critical(true));
+
+        static final MethodHandle COPY_PIECES =
+                Linker.nativeLinker().downcallHandle(EmittedCopies.SIGNATURE, Linker.Option.critical(true));
 
         private Calls() {}
     }
@@ -59,21 +70,75 @@ final class EmittedKernels implements TileKernels {
 
     /** Emitted on first use, once: code is never unloaded. */
     private static final class Avx512 {
-        static final EmittedCode CODE = new EmittedCode(Width.ZMM);
+        static final EmittedCode CODE = new EmittedCode(Width.ZMM, Format.F32);
         static final EmittedTranspose TRANSPOSE = new EmittedTranspose();
+        static final EmittedConversions CONVERSIONS = new EmittedConversions(Width.ZMM);
+        static final EmittedCopies COPIES = new EmittedCopies(Width.ZMM);
 
         private Avx512() {}
     }
 
+    /** For panels that are read once: the code for each narrow format is emitted on first use. */
+    private static final class Avx512Narrow {
+        static final Map<Format, EmittedCode> CODE = narrow(Width.ZMM);
+
+        private Avx512Narrow() {}
+    }
+
+    private static final class Avx2Narrow {
+        static final Map<Format, EmittedCode> CODE = narrow(Width.YMM);
+
+        private Avx2Narrow() {}
+    }
+
+    private static Map<Format, EmittedCode> narrow(Width width) {
+        Map<Format, EmittedCode> all = new EnumMap<>(Format.class);
+        for (Format format : List.of(Format.BF16, Format.F16, Format.INT8)) {
+            all.put(format, new EmittedCode(width, format));
+        }
+        return all;
+    }
+
+    /** Emitted where it is wanted. */
+    private static final class Pairs {
+        static final EmittedCode CODE = EmittedCode.ofPairs();
+
+        private Pairs() {}
+    }
+
+    /** Whether this processor multiplies pairs of bfloat16 faster than floats: measured once, since among those that have the instruction some do not. */
+    private static final class PairRate {
+        static final boolean FASTER = measure();
+
+        private PairRate() {}
+
+        private static boolean measure() {
+            if (Host.FEATURES == null || !Host.FEATURES.avx512Bf16()) {
+                return false;
+            }
+            try (ThroughputLoop pairs = new ThroughputLoop(VectorOp.DOT_BF16);
+                    ThroughputLoop floats = new ThroughputLoop(VectorOp.FMA)) {
+                return pairs.flopsPerSecond() > floats.flopsPerSecond();
+            }
+        }
+    }
+
     private static final class Avx2 {
-        static final EmittedCode CODE = new EmittedCode(Width.YMM);
+        static final EmittedCode CODE = new EmittedCode(Width.YMM, Format.F32);
+        static final EmittedConversions CONVERSIONS = new EmittedConversions(Width.YMM);
+        static final EmittedCopies COPIES = new EmittedCopies(Width.YMM);
 
         private Avx2() {}
     }
 
+    /** A pair of bfloat16. */
+    private static final ValueLayout.OfInt PAIR = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
     private final Width width;
     private final EmittedCode code;
-    private final TileKernels others;
+    private final EmittedConversions conversions;
+    private final EmittedCopies copies;
+    private final boolean pairs;
 
     /**
      * Emits the kernels, if that was not done before.
@@ -82,9 +147,26 @@ final class EmittedKernels implements TileKernels {
      * @param others kernels for everything but products
      */
     EmittedKernels(Width width, TileKernels others) {
+        this(width, others, width == Width.ZMM && PairRate.FASTER);
+    }
+
+    /**
+     * The same with a choice for bfloat16.
+     *
+     * @param pairs whether to multiply pairs of terms; the processor has AVX512_BF16
+     */
+    EmittedKernels(Width width, TileKernels others, boolean pairs) {
+        super(others);
         this.width = width;
         this.code = width == Width.ZMM ? Avx512.CODE : Avx2.CODE;
-        this.others = others;
+        this.conversions = width == Width.ZMM ? Avx512.CONVERSIONS : Avx2.CONVERSIONS;
+        this.copies = width == Width.ZMM ? Avx512.COPIES : Avx2.COPIES;
+        this.pairs = pairs;
+    }
+
+    /** Whether the processor has dot products of bfloat16 pairs; only after {@link #disqualifier} found nothing. */
+    static boolean hasPairs() {
+        return Host.FEATURES != null && Host.FEATURES.avx512Bf16();
     }
 
     /** Why emitted code cannot run here, or null. The reasons are in the order in which a user would have to remove them. */
@@ -102,7 +184,7 @@ final class EmittedKernels implements TileKernels {
         if (features == null) {
             return Host.REFUSAL;
         }
-        return features.avx2Fma() ? null : "the processor (%s) lacks AVX2 or FMA".formatted(features.brand());
+        return features.avx2Fma() ? null : "the processor (%s) lacks AVX2, FMA or F16C".formatted(features.brand());
     }
 
     /** The widest vectors of this processor; only after {@link #disqualifier} found nothing. */
@@ -117,23 +199,53 @@ final class EmittedKernels implements TileKernels {
 
     @Override
     public String description() {
-        return "emitted %s, %s".formatted(width == Width.ZMM ? "AVX-512" : "AVX2", others.description());
+        String set = width == Width.ZMM ? "AVX-512" : "AVX2";
+        return "emitted %s%s, %s".formatted(set, pairs ? " with bfloat16 pairs" : "", others.description());
     }
 
     /** Runs of a huge page and more get huge pages, others a cache line's alignment. */
     @Override
     public Storage.Allocator weights(Arena arena) {
-        return (type, elements) -> {
-            long bytes = (long) elements * type.bytes();
+        return (format, elements) -> {
+            long bytes = (long) elements * format.bytes();
             MemorySegment segment = bytes < LargePages.PAGE
                     ? arena.allocate(bytes, Matrix.ALIGNMENT)
                     : LargePages.allocate(arena, bytes);
-            return Storage.of(type, segment);
+            return Storage.of(format, segment);
         };
+    }
+
+    /** As many as have their sums in registers together. */
+    @Override
+    public int narrowRows() {
+        return code.maxRows();
+    }
+
+    private EmittedCode code(Format format) {
+        if (format == Format.F32) {
+            return code;
+        }
+        return Objects.requireNonNull((width == Width.ZMM ? Avx512Narrow.CODE : Avx2Narrow.CODE).get(format));
     }
 
     @Override
     public void multiply(
+            int rows,
+            int depth,
+            Storage a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int nextOffset,
+            int nextLength) {
+        multiply(code(b.format()), rows, depth, a, aOffset, b, bOffset, c, cOffset, next, nextOffset, nextLength);
+    }
+
+    private static void multiply(
+            EmittedCode wanted,
             int rows,
             int depth,
             Storage a,
@@ -154,13 +266,13 @@ final class EmittedKernels implements TileKernels {
         checkLeft(rows, depth, aOffset + (rows - 1L) * ROW_STRIDE + depth, a.elements(), aOffset);
         checkPanel(rows, depth, b, bOffset, c, cOffset);
         MemorySegment left = a.segment();
-        int groups = Math.ceilDiv(rows, code.maxRows());
+        int groups = Math.ceilDiv(rows, wanted.maxRows());
         int height = rows / groups;
         int higher = rows % groups; // so many groups have one row more
         // All groups together fetch what is asked for, with no more than a row of a panel for every term.
         int step = Math.min(PANEL, Math.ceilDiv(nextLength, depth * groups));
         if (higher > 0) {
-            MemorySegment entry = code.entry(Left.ROWS, height + 1, lines(step));
+            MemorySegment entry = wanted.entry(Left.ROWS, height + 1, lines(step));
             call(entry, higher, depth, left, aOffset, b, bOffset, c, cOffset, next, nextOffset, step, 0);
         }
         if (groups > higher) {
@@ -168,9 +280,57 @@ final class EmittedKernels implements TileKernels {
             int from = aOffset + first * ROW_STRIDE;
             int to = cOffset + first * PANEL;
             int ahead = nextOffset + higher * depth * step;
-            MemorySegment entry = code.entry(Left.ROWS, height, lines(step));
+            MemorySegment entry = wanted.entry(Left.ROWS, height, lines(step));
             call(entry, groups - higher, depth, left, from, b, bOffset, c, to, next, ahead, step, 0);
         }
+    }
+
+    @Override
+    public boolean pairs() {
+        return pairs;
+    }
+
+    @Override
+    public void multiplyPairs(
+            int rows,
+            int depth,
+            Storage a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int nextOffset,
+            int nextLength) {
+        checkFloats(b);
+        multiply(Pairs.CODE, rows, depth, a, aOffset, b, bOffset, c, cOffset, next, nextOffset, nextLength);
+    }
+
+    @Override
+    public void pairTerms(int count, MemorySegment source, long sourceOffset, float[] target, int targetOffset) {
+        int blocks = count / BLOCK;
+        MemorySegment to = MemorySegment.ofArray(target);
+        if (blocks > 0) {
+            checkRows(1, 2 * BLOCK * blocks, source, Format.BF16, sourceOffset, 0);
+            checkRows(1, BLOCK * blocks, to, Format.F32, targetOffset, 0);
+            copy(conversions.rotation(), blocks, source, sourceOffset, 4L * BLOCK, to, targetOffset, 4L * BLOCK);
+        }
+        for (int i = blocks * BLOCK; i < count; i++) {
+            int pair = source.get(PAIR, (sourceOffset + 2L * i) * Format.BF16.bytes());
+            to.set(PAIR, (long) (targetOffset + i) * Float.BYTES, Integer.rotateLeft(pair, 16));
+        }
+    }
+
+    @Override
+    public void pairRows(int count, MemorySegment source, long sourceOffset, float[] target, int targetOffset) {
+        if (count == 0) {
+            return;
+        }
+        MemorySegment to = MemorySegment.ofArray(target);
+        checkRows(1, 2 * PANEL * count, source, Format.BF16, sourceOffset, 0);
+        checkRows(1, PANEL * count, to, Format.F32, targetOffset, 0);
+        copy(conversions.pairs(), count, source, sourceOffset, 4L * PANEL, to, targetOffset, 4L * PANEL);
     }
 
     /** Cache lines to fetch with every term. */
@@ -193,6 +353,7 @@ final class EmittedKernels implements TileKernels {
         int groups = rows / height;
         int rest = rows - groups * height;
         long last = (long) Math.ceilDiv(rows, height) * depth * BLOCK;
+        checkFloats(b);
         checkLeft(rows, depth, aOffset + last, a.elements(), aOffset);
         checkPanel(rows, depth, b, bOffset, c, cOffset);
         MemorySegment left = a.segment();
@@ -228,6 +389,8 @@ final class EmittedKernels implements TileKernels {
         if (rows > PANEL || depth % PANEL != 0 || aStride < 0) {
             throw new IndexOutOfBoundsException("%d rows, depth %d, stride %d".formatted(rows, depth, aStride));
         }
+        checkFloats(a);
+        checkFloats(b);
         checkLeft(rows, depth, aOffset + (depth / PANEL - 1L) * aStride + rows * PANEL, a.elements(), aOffset);
         checkPanel(rows, depth, b, bOffset, c, cOffset);
         boolean half = columns == BLOCK;
@@ -287,8 +450,15 @@ final class EmittedKernels implements TileKernels {
         }
     }
 
+    private static void checkFloats(Storage operand) {
+        if (!operand.isFloats()) {
+            throw new IllegalArgumentException("operand: expected floats, found " + operand.format());
+        }
+    }
+
     private static void checkPanel(int rows, int depth, Storage b, int bOffset, Storage c, int cOffset) {
-        if ((bOffset | cOffset) < 0
+        if (!c.isFloats()
+                || (bOffset | cOffset) < 0
                 || bOffset > b.elements() - (long) depth * PANEL
                 || cOffset > c.elements() - (long) rows * PANEL) {
             throw new IndexOutOfBoundsException("%d rows, depth %d, offsets %d, %d of %d, %d elements"
@@ -353,8 +523,9 @@ final class EmittedKernels implements TileKernels {
             MemorySegment target,
             long targetOffset,
             long targetStride) {
-        MemorySegment entry = code.copyEntry(columns, false);
-        copy(entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
+        MemorySegment entry = copies.entry(columns, false);
+        copyPieces(
+                entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
     }
 
     /** Past the caches, which else would first read what is overwritten. */
@@ -370,8 +541,9 @@ final class EmittedKernels implements TileKernels {
             long targetStride) {
         long address = target.address() + targetOffset * Float.BYTES;
         boolean aligned = target.isNative() && (address | targetStride * Float.BYTES) % Matrix.ALIGNMENT == 0;
-        MemorySegment entry = code.copyEntry(columns, aligned);
-        copy(entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
+        MemorySegment entry = copies.entry(columns, aligned);
+        copyPieces(
+                entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
     }
 
     @Override
@@ -387,8 +559,8 @@ final class EmittedKernels implements TileKernels {
             long targetOffset,
             long targetStride,
             long targetStep) {
-        copy(
-                code.copyEntry(columns, false),
+        copyPieces(
+                copies.entry(columns, false),
                 rows,
                 pieces,
                 columns,
@@ -402,7 +574,7 @@ final class EmittedKernels implements TileKernels {
                 targetStep);
     }
 
-    private static void copy(
+    private static void copyPieces(
             MemorySegment entry,
             int rows,
             int pieces,
@@ -418,14 +590,11 @@ final class EmittedKernels implements TileKernels {
         if (rows == 0 || pieces == 0) {
             return;
         }
-        checkRows(rows, pieces, columns, source, sourceOffset, sourceStride, sourceStep);
-        checkRows(rows, pieces, columns, target, targetOffset, targetStride, targetStep);
-        if (target.isReadOnly()) {
-            throw new IllegalArgumentException(
-                    "target: expected memory that can be written, found a read-only segment");
-        }
+        checkPieces(rows, pieces, columns, source, sourceOffset, sourceStride, sourceStep);
+        checkPieces(rows, pieces, columns, target, targetOffset, targetStride, targetStep);
+        checkWritable(target);
         try {
-            Calls.COPY.invokeExact(
+            Calls.COPY_PIECES.invokeExact(
                     entry,
                     source,
                     sourceOffset,
@@ -442,12 +611,81 @@ final class EmittedKernels implements TileKernels {
         }
     }
 
-    private static void checkRows(
+    private static void checkPieces(
             int rows, int pieces, int columns, MemorySegment segment, long offset, long stride, long step) {
         long last = offset + (rows - 1L) * stride + (pieces - 1L) * step + columns;
         if ((rows | pieces) < 0 || (offset | stride | step) < 0 || last > segment.byteSize() / Float.BYTES) {
             throw new IndexOutOfBoundsException("%d rows of %d x %d at %d, stride %d, step %d of %d bytes"
                     .formatted(rows, pieces, columns, offset, stride, step, segment.byteSize()));
+        }
+    }
+
+    @Override
+    public boolean converts(Format from, Format to) {
+        return conversions.has(from, to);
+    }
+
+    @Override
+    public void convertRows(
+            int rows,
+            int columns,
+            Format from,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            Format to,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        if (rows == 0) {
+            return;
+        }
+        checkRows(rows, columns, source, from, sourceOffset, sourceStride);
+        checkRows(rows, columns, target, to, targetOffset, targetStride);
+        checkWritable(target);
+        MemorySegment entry = conversions.entry(from, to, columns);
+        copy(
+                entry,
+                rows,
+                source,
+                sourceOffset,
+                sourceStride * from.bytes(),
+                target,
+                targetOffset,
+                targetStride * to.bytes());
+    }
+
+    /** Offsets in elements, strides in bytes. */
+    private static void copy(
+            MemorySegment entry,
+            int rows,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceBytes,
+            MemorySegment target,
+            long targetOffset,
+            long targetBytes) {
+        try {
+            Calls.COPY.invokeExact(
+                    entry, source, sourceOffset, sourceBytes, target, targetOffset, targetBytes, (long) rows);
+        } catch (Throwable e) { // what invokeExact declares
+            throw ForeignCall.unchecked(e);
+        }
+    }
+
+    private static void checkRows(
+            int rows, int columns, MemorySegment segment, Format format, long offset, long stride) {
+        long last = offset + (rows - 1L) * stride + columns;
+        if (rows < 0 || (offset | stride) < 0 || last > segment.byteSize() / format.bytes()) {
+            throw new IndexOutOfBoundsException("%d rows of %d at %d, stride %d of %d bytes"
+                    .formatted(rows, columns, offset, stride, segment.byteSize()));
+        }
+    }
+
+    private static void checkWritable(MemorySegment target) {
+        if (target.isReadOnly()) {
+            throw new IllegalArgumentException(
+                    "target: expected memory that can be written, found a read-only segment");
         }
     }
 
@@ -457,50 +695,5 @@ final class EmittedKernels implements TileKernels {
             throw new IndexOutOfBoundsException(
                     "%d blocks at %d, stride %d, step %d of %d elements".formatted(blocks, offset, stride, step, size));
         }
-    }
-
-    @Override
-    public void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset) {
-        others.axpy(n, alpha, x, xOffset, y, yOffset);
-    }
-
-    @Override
-    public void scale(int n, float alpha, float[] x, int xOffset) {
-        others.scale(n, alpha, x, xOffset);
-    }
-
-    @Override
-    public float dot(int n, float[] x, int xOffset, float[] y, int yOffset, float[] lanes) {
-        return others.dot(n, x, xOffset, y, yOffset, lanes);
-    }
-
-    @Override
-    public void activate(FloatActivation activation, int n, float[] a, int aOffset, float[] h, int hOffset) {
-        others.activate(activation, n, a, aOffset, h, hOffset);
-    }
-
-    @Override
-    public void activateGated(
-            FloatActivation activation, int n, float[] a, int aOffset, float[] b, int bOffset, float[] h, int hOffset) {
-        others.activateGated(activation, n, a, aOffset, b, bOffset, h, hOffset);
-    }
-
-    @Override
-    public void differentiate(FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset) {
-        others.differentiate(activation, n, g, gOffset, a, aOffset);
-    }
-
-    @Override
-    public void differentiateGated(
-            FloatActivation activation,
-            int n,
-            float[] g,
-            int gOffset,
-            float[] a,
-            int aOffset,
-            float[] b,
-            int bOffset,
-            float[] h) {
-        others.differentiateGated(activation, n, g, gOffset, a, aOffset, b, bOffset, h);
     }
 }

@@ -1,6 +1,5 @@
 package dev.dropless.kernels.cpu;
 
-import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.Transpose;
 import java.lang.foreign.MemorySegment;
@@ -35,6 +34,8 @@ final class PackedWeights {
     private final int panelRows;
 
     private final Storage[] experts;
+    /** Where the elements are whole numbers: what they count in. */
+    private final @Nullable ColumnScales scales;
 
     /**
      * Allocates zero weights.
@@ -42,7 +43,7 @@ final class PackedWeights {
      * @param outputs columns of each part
      * @param parts 1 or 2
      */
-    PackedWeights(ElementType type, int numExperts, int inputs, int outputs, int parts, Storage.Allocator allocator) {
+    PackedWeights(Format format, int numExperts, int inputs, int outputs, int parts, Storage.Allocator allocator) {
         this.inputs = inputs;
         this.outputs = outputs;
         this.parts = parts;
@@ -55,7 +56,8 @@ final class PackedWeights {
                             .formatted(inputs, (long) outputs * parts));
         }
         experts = new Storage[numExperts];
-        Arrays.setAll(experts, e -> allocator.allocate(type, (int) elements));
+        Arrays.setAll(experts, e -> allocator.allocate(format, (int) elements));
+        scales = format == Format.INT8 ? new ColumnScales(numExperts, panels, outputs, lane()) : null;
     }
 
     int inputs() {
@@ -64,6 +66,10 @@ final class PackedWeights {
 
     int panels() {
         return panels;
+    }
+
+    Format format() {
+        return experts[0].format();
     }
 
     /** Columns of one part in a panel. */
@@ -75,6 +81,15 @@ final class PackedWeights {
         return List.of(experts);
     }
 
+    void zero() {
+        for (Storage storage : experts) {
+            storage.zero();
+        }
+        if (scales != null) {
+            scales.zero();
+        }
+    }
+
     /** Element (input, 32 panel) of an expert's storage. */
     int index(int panel, int input) {
         return (panel * panelRows + input) * PANEL;
@@ -82,6 +97,14 @@ final class PackedWeights {
 
     /** Imports one part of one expert. */
     void load(int expert, int part, Matrix source, Transpose transpose) {
+        if (scales != null) {
+            write(expert, part, scales.quantize(expert, part, source, transpose), Transpose.N);
+        } else {
+            write(expert, part, source, transpose);
+        }
+    }
+
+    private void write(int expert, int part, Matrix source, Transpose transpose) {
         Storage storage = experts[expert];
         int lane = lane();
         float[] row = new float[outputs];
@@ -106,6 +129,23 @@ final class PackedWeights {
 
     /** Exports one part of one expert. */
     void store(int expert, int part, Matrix target, Transpose transpose) {
+        if (scales != null) {
+            Matrix numbers = Matrix.of(new float[inputs * outputs], inputs, outputs);
+            read(expert, part, numbers, Transpose.N);
+            scales.dequantize(expert, part, numbers, target, transpose);
+        } else {
+            read(expert, part, target, transpose);
+        }
+    }
+
+    /** Multiplies a finished tile by what its columns count in, where the weights are whole numbers. */
+    void scale(int expert, int panel, int rows, float[] tile, int offset) {
+        if (scales != null) {
+            scales.apply(expert, panel, rows, tile, offset);
+        }
+    }
+
+    private void read(int expert, int part, Matrix target, Transpose transpose) {
         Storage storage = experts[expert];
         int lane = lane();
         float[] row = new float[outputs];
@@ -129,21 +169,15 @@ final class PackedWeights {
     }
 
     /** As {@link Product#preparePanels}, for rows k.. of the weights. */
-    int panels(int expert, int panel, int count, int k, int depth, Scratch scratch) {
-        Storage storage = experts[expert];
-        if (storage.isFloats()) {
-            scratch.panels = storage;
-            scratch.panelOffset = index(panel, k);
-            scratch.panelStride = panelRows * PANEL;
-            return count;
-        }
-        float[] target = scratch.packPanels(1, depth);
-        storage.read(index(panel, k), depth * PANEL, target, 0);
-        return 1;
+    int panels(int expert, int panel, int count, int k, Scratch scratch) {
+        scratch.panels = experts[expert];
+        scratch.panelOffset = index(panel, k);
+        scratch.panelStride = panelRows * PANEL;
+        return count;
     }
 
     /** As {@link Product#prepareTile}: inputs 32 panel.., packed columns k.. */
-    int tile(int expert, int panel, int k, int depth, Scratch scratch) {
+    int tile(TileKernels kernels, int expert, int panel, int k, int depth, Scratch scratch) {
         Storage storage = experts[expert];
         int first = panel * PANEL;
         int height = Math.min(PANEL, inputs - first);
@@ -156,7 +190,7 @@ final class PackedWeights {
         float[] target = scratch.convertPanels(depth * PANEL);
         scratch.panelStride = PANEL * PANEL;
         for (int c = 0; c < depth; c += PANEL) {
-            storage.read(index((k + c) / PANEL, first), height * PANEL, target, c * PANEL);
+            storage.widen(kernels, index((k + c) / PANEL, first), height, target, c * PANEL);
         }
         return height;
     }
@@ -184,18 +218,26 @@ final class PackedWeights {
      * @param n number of packed columns, a multiple of PANEL; those that are padding become zero
      * @param buffer scratch of n elements
      */
-    void readColumns(Matrix matrix, long row, int column, int n, float[] target, int offset, float[] buffer) {
+    void readColumns(
+            TileKernels kernels,
+            Matrix matrix,
+            long row,
+            int column,
+            int n,
+            float[] target,
+            int offset,
+            float[] buffer) {
         int lane = lane();
         int first = column / parts;
         int width = n / parts;
         int present = Math.min(width, outputs - first);
         if (parts == 1) {
-            Rows.read(matrix, row, first, present, target, offset);
+            Rows.read(kernels, matrix, row, first, present, target, offset);
             Arrays.fill(target, offset + present, offset + width, 0f);
             return;
         }
         for (int part = 0; part < parts; part++) {
-            Rows.read(matrix, row, (long) part * outputs + first, present, buffer, 0);
+            Rows.read(kernels, matrix, row, (long) part * outputs + first, present, buffer, 0);
             Arrays.fill(buffer, present, width, 0f);
             for (int c = 0; c < width; c += lane) {
                 System.arraycopy(buffer, c, target, offset + c * parts + part * lane, lane);
@@ -210,23 +252,13 @@ final class PackedWeights {
     void packColumns(
             TileKernels kernels, Matrix matrix, long row, int rows, int panel, int count, int k, Scratch scratch) {
         int lane = lane();
-        if (matrix.type() == ElementType.F32 && (panel + count) * lane <= outputs) {
+        if (Rows.converts(kernels, matrix.type()) && (panel + count) * lane <= outputs) {
             MemorySegment target = scratch.packed().segment();
+            int stride = scratch.panelStride;
             for (int part = 0; part < parts; part++) {
                 long from = matrix.index(row, (long) part * outputs + panel * lane);
                 int to = k * PANEL + part * lane;
-                kernels.copyPieces(
-                        rows,
-                        count,
-                        lane,
-                        matrix.segment(),
-                        from,
-                        matrix.rowStride(),
-                        lane,
-                        target,
-                        to,
-                        PANEL,
-                        scratch.panelStride);
+                Rows.copyPieces(kernels, rows, count, lane, matrix, from, lane, target, to, PANEL, stride);
             }
             return;
         }
@@ -234,7 +266,7 @@ final class PackedWeights {
         float[] line = scratch.buffer(1, columns);
         float[] buffer = scratch.buffer(2, columns);
         for (int r = 0; r < rows; r++) {
-            readColumns(matrix, row + r, panel * PANEL, columns, line, 0, buffer);
+            readColumns(kernels, matrix, row + r, panel * PANEL, columns, line, 0, buffer);
             for (int p = 0; p < count; p++) {
                 int to = p * scratch.panelStride + (k + r) * PANEL;
                 System.arraycopy(line, p * PANEL, scratch.packed().array(), to, PANEL);

@@ -36,6 +36,13 @@ abstract class Product {
         return Form.ROWS;
     }
 
+    /**
+     * Whether terms are counted in pairs of bfloat16: rows are packed by {@link TileKernels#pairTerms}, panels are rows of bfloat16, twice as many as pairs.
+     */
+    boolean paired() {
+        return false;
+    }
+
     abstract int groups();
 
     abstract int rows(int group);

@@ -18,6 +18,9 @@ final class ProductRunner {
 
     /** Elements of a packed block: 1 MB, which leaves room in the second-level cache for two panels, or on some processors is all of it. */
     private static final int BLOCK_ELEMENTS = 1 << 18;
+    /** Terms of a narrow panel that are widened at a time: 64 KB. */
+    private static final int WIDENED_TERMS = 512;
+
     /** Rows of a packed block at most: limits the pages that a column of the block lies on. */
     private static final int MAX_ROWS = 640;
     /** The same where rows are interleaved: limits the time of one call of emitted code. */
@@ -134,13 +137,81 @@ final class ProductRunner {
             return;
         }
         int block = rows * TileKernels.ROW_STRIDE;
+        int perTerm = product.paired() ? 2 * TileKernels.PANEL : TileKernels.PANEL;
         for (int slab = 0; slab < terms; slab += TileKernels.DEPTH) {
             int count = Math.min(TileKernels.DEPTH, terms - slab);
-            int from = offset + slab * TileKernels.PANEL;
+            int from = offset + slab * perTerm;
+            int left = slab / TileKernels.DEPTH * block;
+            if (product.paired()) {
+                multiplyPaired(rows, count, left, from, c, cOffset, scratch);
+                continue;
+            }
+            if (!panels.isFloats() && rows > kernels.narrowRows()) {
+                multiplyWidened(rows, count, left, from, c, cOffset, scratch);
+                continue;
+            }
+            int perFloat = Float.BYTES / panels.format().bytes();
             int next = slab + count < terms ? from + count * TileKernels.PANEL : offset + scratch.panelStride;
             int length = scratch.panelsAreCached() ? 0 : count * TileKernels.PANEL;
-            int left = slab / TileKernels.DEPTH * block;
-            kernels.multiply(rows, count, scratch.rowsStorage(), left, panels, from, c, cOffset, panels, next, length);
+            kernels.multiply(
+                    rows,
+                    count,
+                    scratch.rowsStorage(),
+                    left,
+                    panels,
+                    from,
+                    c,
+                    cOffset,
+                    panels,
+                    next / perFloat,
+                    length / perFloat);
+        }
+    }
+
+    /** Widens some terms of a narrow panel, which are then near for all rows, and multiplies; meanwhile the same terms of the next panel are fetched. */
+    private void multiplyWidened(int rows, int terms, int left, int offset, Storage c, int cOffset, Scratch scratch) {
+        Storage panels = scratch.panels;
+        Storage floats = scratch.converted(WIDENED_TERMS * TileKernels.PANEL);
+        int perFloat = Float.BYTES / panels.format().bytes();
+        for (int k = 0; k < terms; k += WIDENED_TERMS) {
+            int count = Math.min(WIDENED_TERMS, terms - k);
+            int from = offset + k * TileKernels.PANEL;
+            panels.widen(kernels, from, count, floats.array(), 0);
+            kernels.multiply(
+                    rows,
+                    count,
+                    scratch.rowsStorage(),
+                    left + k,
+                    floats,
+                    0,
+                    c,
+                    cOffset,
+                    panels,
+                    (from + scratch.panelStride) / perFloat,
+                    count * TileKernels.PANEL / perFloat);
+        }
+    }
+
+    /** The same by pairs of terms in bfloat16. */
+    private void multiplyPaired(int rows, int pairs, int left, int offset, Storage c, int cOffset, Scratch scratch) {
+        Storage panels = scratch.panels;
+        Storage paired = scratch.converted(WIDENED_TERMS * TileKernels.PANEL);
+        for (int k = 0; k < pairs; k += WIDENED_TERMS) {
+            int count = Math.min(WIDENED_TERMS, pairs - k);
+            int from = offset + 2 * k * TileKernels.PANEL;
+            kernels.pairRows(count, panels.segment(), from, paired.array(), 0);
+            kernels.multiplyPairs(
+                    rows,
+                    count,
+                    scratch.rowsStorage(),
+                    left + k,
+                    paired,
+                    0,
+                    c,
+                    cOffset,
+                    panels,
+                    (from + scratch.panelStride) / 2,
+                    count * TileKernels.PANEL);
         }
     }
 

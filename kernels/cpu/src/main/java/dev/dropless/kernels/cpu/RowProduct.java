@@ -43,17 +43,17 @@ abstract class RowProduct extends Product {
 
     @Override
     final int depth(int expert) {
-        return transposed ? weights.panels() * TileKernels.PANEL : weights.inputs();
+        return transposed ? weights.panels() * TileKernels.PANEL : paired() ? weights.inputs() / 2 : weights.inputs();
     }
 
     @Override
     final int preparePanels(int expert, int panel, int count, int k, int depth, Scratch scratch) {
-        return weights.panels(expert, panel, count, k, depth, scratch);
+        return weights.panels(expert, panel, count, paired() ? 2 * k : k, scratch);
     }
 
     @Override
     final int prepareTile(int expert, int panel, int k, int depth, Scratch scratch) {
-        return weights.tile(expert, panel, k, depth, scratch);
+        return weights.tile(kernels, expert, panel, k, depth, scratch);
     }
 
     @Override
@@ -61,6 +61,23 @@ abstract class RowProduct extends Product {
         int first = topology.offset(expert) + row;
         for (int i = 0; i < rows; i++) {
             packRow(first + i, k, depth, scratch.rows, scratch.rowsOffset + i * TileKernels.ROW_STRIDE, scratch);
+        }
+    }
+
+    /** Whether rows of a matrix can be multiplied with the weights by pairs. */
+    final boolean canPair(Matrix matrix) {
+        return kernels.pairs()
+                && matrix.type() == ElementType.BF16
+                && weights.format() == Format.BF16
+                && weights.inputs() % 2 == 0;
+    }
+
+    /** Copies elements, or pairs of elements, k..k+depth-1 of a row of a matrix. */
+    final void packTerms(Matrix matrix, long row, int k, int depth, float[] target, int offset) {
+        if (paired()) {
+            kernels.pairTerms(depth, matrix.segment(), matrix.index(row, 2L * k), target, offset);
+        } else {
+            Rows.read(kernels, matrix, row, k, depth, target, offset);
         }
     }
 
@@ -89,9 +106,9 @@ abstract class RowProduct extends Product {
 
     /** Reads a tile of a matrix; columns from count to stride become zero. */
     final void readTile(Matrix matrix, int row, int rows, int column, int count, Storage tile, int stride) {
-        if (isWhole(matrix, count) && count == stride) {
+        if (isWhole(count) && count == stride && Rows.converts(kernels, matrix.type())) {
             long from = matrix.index(row, column);
-            kernels.copyRows(rows, count, matrix.segment(), from, matrix.rowStride(), tile.segment(), 0, stride);
+            Rows.copy(kernels, rows, count, matrix, from, matrix.rowStride(), tile.segment(), 0, stride);
             return;
         }
         for (int i = 0; i < rows; i++) {
@@ -103,18 +120,34 @@ abstract class RowProduct extends Product {
     /** Writes {@code count} columns of a tile. */
     final void writeTile(
             Storage tile, int offset, int stride, int count, Matrix matrix, int row, int rows, int column) {
-        if (isWhole(matrix, count)) {
+        if (isWhole(count)) {
             long to = matrix.index(row, column);
-            kernels.writeRows(rows, count, tile.segment(), offset, stride, matrix.segment(), to, matrix.rowStride());
-            return;
+            if (matrix.type() == ElementType.F32) {
+                kernels.writeRows(
+                        rows, count, tile.segment(), offset, stride, matrix.segment(), to, matrix.rowStride());
+                return;
+            }
+            if (matrix.type() != ElementType.F64 && kernels.converts(Format.F32, Format.of(matrix.type()))) {
+                kernels.convertRows(
+                        rows,
+                        count,
+                        Format.F32,
+                        tile.segment(),
+                        offset,
+                        stride,
+                        Format.of(matrix.type()),
+                        matrix.segment(),
+                        to,
+                        matrix.rowStride());
+                return;
+            }
         }
         for (int i = 0; i < rows; i++) {
             Rows.write(tile.array(), offset + i * stride, count, matrix, row + i, column);
         }
     }
 
-    /** Whether a tile's rows are copied as they are, and whole. */
-    private static boolean isWhole(Matrix matrix, int count) {
-        return matrix.type() == ElementType.F32 && (count == TileKernels.BLOCK || count == TileKernels.PANEL);
+    private static boolean isWhole(int count) {
+        return count == TileKernels.BLOCK || count == TileKernels.PANEL;
     }
 }

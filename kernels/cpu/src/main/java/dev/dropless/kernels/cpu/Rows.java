@@ -36,6 +36,105 @@ final class Rows {
         }
     }
 
+    /** As {@link #read(Matrix, long, long, int, float[], int)}, by the kernels' own conversion as far as there is one. */
+    static void read(TileKernels kernels, Matrix matrix, long row, long column, int n, float[] target, int offset) {
+        long index = matrix.index(row, column);
+        int done = 0;
+        if (narrow(matrix.type()) && kernels.converts(Format.of(matrix.type()), Format.F32)) {
+            int blocks = n / TileKernels.BLOCK;
+            kernels.convertRows(
+                    blocks,
+                    TileKernels.BLOCK,
+                    Format.of(matrix.type()),
+                    matrix.segment(),
+                    index,
+                    TileKernels.BLOCK,
+                    Format.F32,
+                    MemorySegment.ofArray(target),
+                    offset,
+                    TileKernels.BLOCK);
+            done = blocks * TileKernels.BLOCK;
+        }
+        read(matrix.segment(), matrix.type(), index + done, n - done, target, offset + done);
+    }
+
+    /** As {@link #write(float[], int, int, Matrix, long, long)}, by the kernels' own conversion as far as there is one. */
+    static void write(TileKernels kernels, float[] source, int offset, int n, Matrix matrix, long row, long column) {
+        long index = matrix.index(row, column);
+        int done = 0;
+        if (narrow(matrix.type()) && kernels.converts(Format.F32, Format.of(matrix.type()))) {
+            int blocks = n / TileKernels.BLOCK;
+            kernels.convertRows(
+                    blocks,
+                    TileKernels.BLOCK,
+                    Format.F32,
+                    MemorySegment.ofArray(source),
+                    offset,
+                    TileKernels.BLOCK,
+                    Format.of(matrix.type()),
+                    matrix.segment(),
+                    index,
+                    TileKernels.BLOCK);
+            done = blocks * TileKernels.BLOCK;
+        }
+        write(source, offset + done, n - done, matrix.segment(), matrix.type(), index + done);
+    }
+
+    /** Whether {@link #copy} is there for matrices of a type. */
+    static boolean converts(TileKernels kernels, ElementType type) {
+        return type == ElementType.F32 || (narrow(type) && kernels.converts(Format.of(type), Format.F32));
+    }
+
+    /** Copies short rows of a matrix, BLOCK or PANEL columns from an index on, to floats. */
+    static void copy(
+            TileKernels kernels,
+            int rows,
+            int columns,
+            Matrix matrix,
+            long index,
+            long stride,
+            MemorySegment target,
+            long offset,
+            long targetStride) {
+        if (matrix.type() == ElementType.F32) {
+            kernels.copyRows(rows, columns, matrix.segment(), index, stride, target, offset, targetStride);
+        } else {
+            Format format = Format.of(matrix.type());
+            kernels.convertRows(
+                    rows, columns, format, matrix.segment(), index, stride, Format.F32, target, offset, targetStride);
+        }
+    }
+
+    /** As {@link TileKernels#copyPieces}, from the rows of a matrix that {@link #converts}. */
+    static void copyPieces(
+            TileKernels kernels,
+            int rows,
+            int pieces,
+            int columns,
+            Matrix matrix,
+            long index,
+            long step,
+            MemorySegment target,
+            long offset,
+            long targetStride,
+            long targetStep) {
+        if (matrix.type() == ElementType.F32) {
+            MemorySegment source = matrix.segment();
+            long stride = matrix.rowStride();
+            kernels.copyPieces(
+                    rows, pieces, columns, source, index, stride, step, target, offset, targetStride, targetStep);
+            return;
+        }
+        for (int row = 0; row < rows; row++) {
+            long from = index + row * matrix.rowStride();
+            copy(kernels, pieces, columns, matrix, from, step, target, offset + row * targetStride, targetStep);
+        }
+    }
+
+    private static boolean narrow(ElementType type) {
+        return type == ElementType.BF16 || type == ElementType.F16;
+    }
+
     /** Writes n elements of a row from a column on. */
     static void write(float[] source, int offset, int n, Matrix matrix, long row, long column) {
         write(source, offset, n, matrix.segment(), matrix.type(), matrix.index(row, column));

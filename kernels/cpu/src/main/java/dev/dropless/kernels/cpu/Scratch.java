@@ -118,13 +118,18 @@ final class Scratch {
 
     /** Makes room for {@code count} floats, in which {@link #panels} are to lie while others stay packed. */
     float[] convertPanels(int count) {
+        panels = converted(count);
+        panelOffset = 0;
+        return panels.array();
+    }
+
+    /** Room for {@code count} floats that panels of another format become. */
+    Storage converted(int count) {
         float[] array = grown(converted.array(), count);
         if (array != converted.array()) {
             converted = Storage.of(array);
         }
-        panels = converted;
-        panelOffset = 0;
-        return array;
+        return converted;
     }
 
     /**

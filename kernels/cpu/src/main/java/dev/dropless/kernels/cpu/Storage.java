@@ -1,33 +1,33 @@
 package dev.dropless.kernels.cpu;
 
-import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
  * One run of weights or packed panels. For the Vector API it lies in a Java array, since its kernels reach the speed of the hardware on arrays only; for
- * emitted code in native memory. Types narrower than float are converted when read.
+ * emitted code in native memory. Formats narrower than float are converted when read.
  */
 final class Storage {
 
     /** Where weights are kept. */
     interface Allocator {
-        /** Zero-filled memory for elements of a type that {@link #checked} has passed. */
-        Storage allocate(ElementType type, int elements);
+        /** Zero-filled memory. */
+        Storage allocate(Format format, int elements);
     }
 
     /** Elements before the first one in an array of our own: large arrays begin at a page, their elements 16 bytes on, and so a cache line begins with the first. */
     private static final int LEAD = 12;
 
-    private final ElementType type;
+    private final Format format;
     private final float @Nullable [] floats;
     private final int base;
     private final MemorySegment segment;
 
-    private Storage(ElementType type, float @Nullable [] floats, int base, MemorySegment segment) {
-        this.type = type;
+    private Storage(Format format, float @Nullable [] floats, int base, MemorySegment segment) {
+        this.format = format;
         this.floats = floats;
         this.base = base;
         this.segment = segment;
@@ -35,34 +35,34 @@ final class Storage {
 
     /** A view of an array. */
     static Storage of(float[] array) {
-        return new Storage(ElementType.F32, array, 0, MemorySegment.ofArray(array));
+        return new Storage(Format.F32, array, 0, MemorySegment.ofArray(array));
     }
 
     /** A view of native memory. */
-    static Storage of(ElementType type, MemorySegment segment) {
-        return new Storage(type, null, 0, segment);
+    static Storage of(Format format, MemorySegment segment) {
+        return new Storage(format, null, 0, segment);
     }
 
     /** A new array, garbage once the last reference is gone. */
-    static Storage ofArray(ElementType type, int elements) {
-        if (checked(type) != ElementType.F32) {
-            return of(type, MemorySegment.ofArray(new short[elements]));
-        }
-        float[] array = new float[Math.addExact(elements, LEAD)];
-        return new Storage(type, array, LEAD, MemorySegment.ofArray(array).asSlice((long) LEAD * Float.BYTES));
+    static Storage ofArray(Format format, int elements) {
+        return switch (format) {
+            case F32 -> {
+                float[] array = new float[Math.addExact(elements, LEAD)];
+                MemorySegment segment = MemorySegment.ofArray(array).asSlice((long) LEAD * Float.BYTES);
+                yield new Storage(format, array, LEAD, segment);
+            }
+            case BF16, F16 -> of(format, MemorySegment.ofArray(new short[elements]));
+            case INT8 -> of(format, MemorySegment.ofArray(new byte[elements]));
+        };
     }
 
-    /** Checks that this back end can keep weights as a type. */
-    static ElementType checked(ElementType type) {
-        if (type == ElementType.F64) {
-            throw new IllegalArgumentException("type: expected F32, BF16 or F16, found " + type);
-        }
-        return type;
+    Format format() {
+        return format;
     }
 
     /** Whether the elements are floats, so that kernels can read them where they are. */
     boolean isFloats() {
-        return type == ElementType.F32;
+        return format == Format.F32;
     }
 
     /** The array of floats in which this is, from {@link #base} on. */
@@ -80,22 +80,50 @@ final class Storage {
     }
 
     long elements() {
-        return segment.byteSize() / type.bytes();
+        return segment.byteSize() / format.bytes();
     }
 
     void read(int index, int n, float[] target, int offset) {
         if (floats != null) {
             System.arraycopy(floats, base + index, target, offset, n);
+        } else if (format == Format.INT8) {
+            for (int i = 0; i < n; i++) {
+                target[offset + i] = segment.get(ValueLayout.JAVA_BYTE, (long) index + i);
+            }
         } else {
-            Rows.read(segment, type, index, n, target, offset);
+            Rows.read(segment, format.type(), index, n, target, offset);
         }
     }
 
+    /** Reads rows of a panel, by the kernels' own conversion where there is one. */
+    void widen(TileKernels kernels, int index, int rows, float[] target, int offset) {
+        if (kernels.converts(format, Format.F32)) {
+            kernels.convertRows(
+                    rows,
+                    TileKernels.PANEL,
+                    format,
+                    segment,
+                    index,
+                    TileKernels.PANEL,
+                    Format.F32,
+                    MemorySegment.ofArray(target),
+                    offset,
+                    TileKernels.PANEL);
+        } else {
+            read(index, rows * TileKernels.PANEL, target, offset);
+        }
+    }
+
+    /** Narrower formats round; 8-bit ones take whole numbers of -127..127 only. */
     void write(float[] source, int offset, int n, int index) {
         if (floats != null) {
             System.arraycopy(source, offset, floats, base + index, n);
+        } else if (format == Format.INT8) {
+            for (int i = 0; i < n; i++) {
+                segment.set(ValueLayout.JAVA_BYTE, (long) index + i, (byte) source[offset + i]);
+            }
         } else {
-            Rows.write(source, offset, n, segment, type, index);
+            Rows.write(source, offset, n, segment, format.type(), index);
         }
     }
 
@@ -105,6 +133,6 @@ final class Storage {
 
     /** All elements, as one row. */
     Matrix matrix() {
-        return Matrix.of(segment, type, 1, elements());
+        return Matrix.of(segment, format.type(), 1, elements());
     }
 }

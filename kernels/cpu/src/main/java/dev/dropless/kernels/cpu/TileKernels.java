@@ -43,6 +43,11 @@ interface TileKernels {
         return Storage::ofArray;
     }
 
+    /** Up to how many rows {@link #multiply} takes b in a narrow format, widening it on the way; beyond that b is widened once for all rows. */
+    default int narrowRows() {
+        return 0;
+    }
+
     /**
      * c[i][j] += sum over k of a[i][k] b[k][j] for one panel.
      *
@@ -50,13 +55,13 @@ interface TileKernels {
      * @param depth terms, 0..DEPTH
      * @param a block of rows with stride ROW_STRIDE
      * @param aOffset element (0, 0) of a
-     * @param b where the panel [depth][PANEL] lies
+     * @param b where the panel [depth][PANEL] lies; floats if there are more than {@link #narrowRows} rows
      * @param bOffset element (0, 0) of b
      * @param c where the tile [rows][PANEL] lies
      * @param cOffset element (0, 0) of c
-     * @param next what will be read from memory after this and may be fetched into the cache meanwhile
-     * @param nextOffset its first element; may lie outside
-     * @param nextLength its elements
+     * @param next what will be read from memory after this and may be fetched into the cache meanwhile; its format does not matter
+     * @param nextOffset its first element, counted in floats; may lie outside
+     * @param nextLength its elements, counted in floats
      */
     void multiply(
             int rows,
@@ -70,6 +75,40 @@ interface TileKernels {
             Storage next,
             int nextOffset,
             int nextLength);
+
+    /** Whether products of bfloat16 are faster by pairs of terms: {@link #multiplyPairs} and what packs for it are there only then. */
+    default boolean pairs() {
+        return false;
+    }
+
+    /**
+     * As {@link #multiply} where every element of a and b is a pair of terms in bfloat16, the first one in the upper half. All products are exact and added in
+     * order, with one rounding each, as if they were floats; but subnormal factors, products and sums count as zero.
+     */
+    default void multiplyPairs(
+            int rows,
+            int depth,
+            Storage a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Storage next,
+            int nextOffset,
+            int nextLength) {
+        throw new UnsupportedOperationException("no pairs");
+    }
+
+    /** Makes pairs of elements 2i, 2i+1 of a run of bfloat16. */
+    default void pairTerms(int pairs, MemorySegment source, long sourceOffset, float[] target, int targetOffset) {
+        throw new UnsupportedOperationException("no pairs");
+    }
+
+    /** Makes rows of pairs of rows 2k, 2k+1 of a panel of bfloat16. */
+    default void pairRows(int pairs, MemorySegment source, long sourceOffset, float[] target, int targetOffset) {
+        throw new UnsupportedOperationException("no pairs");
+    }
 
     /** Rows that are interleaved for {@link #multiplyColumns}, at most BLOCK. */
     int interleavedRows();
@@ -197,6 +236,31 @@ interface TileKernels {
             long targetOffset,
             long targetStride) {
         copyRows(rows, columns, source, sourceOffset, sourceStride, target, targetOffset, targetStride);
+    }
+
+    /** Whether {@link #convertRows} is there for a pair of formats. */
+    default boolean converts(Format from, Format to) {
+        return false;
+    }
+
+    /**
+     * Copies short rows between F32 and another format, rounding once. Strides and offsets are in elements.
+     *
+     * @param rows how many
+     * @param columns elements of each, BLOCK or PANEL
+     */
+    default void convertRows(
+            int rows,
+            int columns,
+            Format from,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            Format to,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        throw new UnsupportedOperationException("%s to %s".formatted(from, to));
     }
 
     /** y[i] = fma(alpha, x[i], y[i]). */

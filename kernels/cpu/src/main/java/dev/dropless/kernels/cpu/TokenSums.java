@@ -42,18 +42,18 @@ final class TokenSums {
             float[] row = scratch.buffer(1, columns);
             for (int t = from; t < to; t++) {
                 if (accumulate) {
-                    Rows.read(y, t, 0, columns, sum, 0);
+                    Rows.read(kernels, y, t, 0, columns, sum, 0);
                 } else {
                     Arrays.fill(sum, 0, columns, 0f);
                 }
                 for (int slot = t * topology.topK(); slot < (t + 1) * topology.topK(); slot++) {
                     int source = topology.rowOfSlot(slot);
                     if (source != Topology.UNASSIGNED) {
-                        Rows.read(rows, source, 0, columns, row, 0);
+                        Rows.read(kernels, rows, source, 0, columns, row, 0);
                         kernels.axpy(columns, weights.ofSlot(slot), row, 0, sum, 0);
                     }
                 }
-                Rows.write(sum, 0, columns, y, t, 0);
+                Rows.write(kernels, sum, 0, columns, y, t, 0);
             }
         });
     }
@@ -67,7 +67,7 @@ final class TokenSums {
             float[] biasRow = scratch.buffer(1, h);
             for (int t = from; t < to; t++) {
                 if (bias != null) {
-                    Rows.read(dY, t, 0, h, dToken, 0);
+                    Rows.read(kernels, dY, t, 0, h, dToken, 0);
                 }
                 for (int j = 0; j < topology.topK(); j++) {
                     int row = topology.rowOfSlot(t * topology.topK() + j);
@@ -94,12 +94,12 @@ final class TokenSums {
             float[] token = scratch.buffer(0, h);
             float[] dRow = scratch.buffer(1, h);
             for (int t = from; t < to; t++) {
-                Rows.read(x, t, 0, h, token, 0);
+                Rows.read(kernels, x, t, 0, h, token, 0);
                 for (int j = 0; j < topology.topK(); j++) {
                     int row = topology.rowOfSlot(t * topology.topK() + j);
                     float sum = 0;
                     if (row != Topology.UNASSIGNED) {
-                        Rows.read(dRows, row, 0, h, dRow, 0);
+                        Rows.read(kernels, dRows, row, 0, h, dRow, 0);
                         sum = kernels.dot(h, token, 0, dRow, 0, scratch.lanes);
                     }
                     gradient.set(t, j, sum);
@@ -122,7 +122,7 @@ final class TokenSums {
             float[] row = scratch.buffer(1, n);
             gradient.read(expert * n, n, sum, 0);
             for (int r = topology.offset(expert); r < topology.offset(expert + 1); r++) {
-                Rows.read(side.matrix(), side.matrixRow(r), column, n, row, 0);
+                Rows.read(kernels, side.matrix(), side.matrixRow(r), column, n, row, 0);
                 kernels.axpy(n, side.weights().ofRow(r), row, 0, sum, 0);
             }
             gradient.write(sum, 0, n, expert * n);

@@ -17,7 +17,7 @@ final class UpDgradProduct extends RowProduct {
 
     @Override
     void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
-        weights.readColumns(dPre, row, k, depth, target, offset, scratch.buffer(0, depth));
+        weights.readColumns(kernels, dPre, row, k, depth, target, offset, scratch.buffer(0, depth));
     }
 
     @Override

@@ -35,9 +35,15 @@ final class UpProduct extends RowProduct {
         this.hidden = hidden;
     }
 
+    /** A weighted input is no bfloat16 any more. */
+    @Override
+    boolean paired() {
+        return inputWeights.absent() && canPair(x);
+    }
+
     @Override
     void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
-        Rows.read(x, topology.tokenOfRow(row), k, depth, target, offset);
+        packTerms(x, topology.tokenOfRow(row), k, depth, target, offset);
         if (!inputWeights.absent()) {
             kernels.scale(depth, inputWeights.ofRow(row), target, offset);
         }
@@ -45,6 +51,7 @@ final class UpProduct extends RowProduct {
 
     @Override
     void end(int expert, int row, int rows, int panel, float[] tile, int offset, Scratch scratch) {
+        weights.scale(expert, panel, rows, tile, offset);
         ExpertShape shape = experts.shape();
         int lane = weights.lane();
         int f = panel * lane;

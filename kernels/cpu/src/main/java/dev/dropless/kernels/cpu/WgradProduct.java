@@ -68,7 +68,7 @@ final class WgradProduct extends Product {
         MemorySegment target = scratch.rowsStorage().segment();
         int first = topology.offset(expert) + k;
         for (int r = 0; r < depth; r++) {
-            Rows.read(inputs.matrix, inputs.matrixRow(first + r), row, rows, line, 0);
+            Rows.read(kernels, inputs.matrix, inputs.matrixRow(first + r), row, rows, line, 0);
             if (!inputs.weights.absent()) {
                 kernels.scale(rows, inputs.weights.ofRow(first + r), line, 0);
             }

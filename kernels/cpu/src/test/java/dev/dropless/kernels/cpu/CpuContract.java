@@ -19,4 +19,9 @@ abstract class CpuContract extends BackendContract {
     protected List<ElementType> weightTypes() {
         return List.of(ElementType.F32, ElementType.BF16, ElementType.F16);
     }
+
+    @Override
+    protected boolean int8() {
+        return true;
+    }
 }

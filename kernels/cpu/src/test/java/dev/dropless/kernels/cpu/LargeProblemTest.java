@@ -16,6 +16,7 @@ import dev.dropless.blocksparse.spi.ExpertWeights;
 import dev.dropless.blocksparse.spi.Kernels;
 import dev.dropless.kernels.cpu.x86.Assembler.Width;
 import dev.dropless.topology.Topology;
+import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -54,7 +55,7 @@ class LargeProblemTest {
     }
 
     /** Forward and backward; every output in order. */
-    private static List<float[]> layer(ExpertShape shape, int tokens, TileKernels tile, int threads) {
+    private static List<float[]> layer(ExpertShape shape, int tokens, ElementType type, TileKernels tile, int threads) {
         Random random = new Random(5);
         Topology topology = topology(tokens);
         int n = topology.rows();
@@ -62,7 +63,7 @@ class LargeProblemTest {
         int f = shape.ffnHiddenSize();
         Activation activation = Activation.of(Activation.Function.SILU);
         try (Kernels kernels = new CpuKernels(tile, threads);
-                ExpertWeights weights = kernels.experts().allocate(shape, ElementType.F32);
+                ExpertWeights weights = kernels.experts().allocate(shape, type);
                 ExpertWeights gradients = kernels.experts().allocate(shape, ElementType.F32);
                 ExpertPlan plan = kernels.experts().plan(topology)) {
             for (WeightPart part : WeightPart.values()) {
@@ -71,14 +72,14 @@ class LargeProblemTest {
                 }
             }
             ExpertKernels experts = kernels.experts();
-            Matrix x = normal(random, 1, tokens, h);
-            Matrix dY = normal(random, 1, tokens, h);
+            Matrix x = as(type, normal(random, 1, tokens, h));
+            Matrix dY = as(type, normal(random, 1, tokens, h));
             Matrix w = normal(random, 1, tokens, TOP_K);
-            Matrix pre = poisoned(n, 2L * f);
-            Matrix hidden = poisoned(n, f);
+            Matrix pre = as(type, poisoned(n, 2L * f));
+            Matrix hidden = as(type, poisoned(n, f));
             Matrix out = poisoned(n, h);
             Matrix y = poisoned(tokens, h);
-            Matrix dPre = poisoned(n, 2L * f);
+            Matrix dPre = as(type, poisoned(n, 2L * f));
             Matrix dRows = poisoned(n, h);
             Matrix dX = poisoned(tokens, h);
             Matrix dW = poisoned(tokens, TOP_K);
@@ -100,6 +101,19 @@ class LargeProblemTest {
         }
     }
 
+    private static Matrix as(ElementType type, Matrix values) {
+        if (type == ElementType.F32) {
+            return values;
+        }
+        Matrix result = Matrix.allocate(Arena.ofAuto(), type, values.rows(), values.columns());
+        for (long i = 0; i < values.rows(); i++) {
+            for (long j = 0; j < values.columns(); j++) {
+                result.set(i, j, values.get(i, j));
+            }
+        }
+        return result;
+    }
+
     private static float[] floats(Matrix matrix) {
         float[] values = new float[Math.toIntExact(matrix.rows() * matrix.columns())];
         for (int i = 0; i < matrix.rows(); i++) {
@@ -110,18 +124,18 @@ class LargeProblemTest {
 
     @Test
     void wideTokens() {
-        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 2083, 91, true, true, true), TOKENS);
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 2083, 35, true, true, true), TOKENS);
     }
 
     @Test
     void wideExperts() {
-        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 67, 1061, true, true, true), TOKENS);
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 35, 1061, true, true, true), TOKENS);
     }
 
     /** Panels that are moved apart. */
     @Test
     void sizesOfManyCacheSets() {
-        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 256, 512, true, false, false), 71);
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 256, 512, true, true, true), 71);
     }
 
     @Test
@@ -130,7 +144,17 @@ class LargeProblemTest {
     }
 
     private static void assertTiersAndThreadCountsAgree(ExpertShape shape, int tokens) {
-        List<float[]> expected = layer(shape, tokens, CpuTier.SCALAR.create(), 2);
+        assertTiersAndThreadCountsAgree(shape, tokens, ElementType.F32);
+    }
+
+    /** Rows of an even number of bfloat16 are multiplied by pairs where that is faster, and in one test where not. */
+    @Test
+    void bfloat16() {
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 1062, 94, true, true, true), TOKENS, ElementType.BF16);
+    }
+
+    private static void assertTiersAndThreadCountsAgree(ExpertShape shape, int tokens, ElementType type) {
+        List<float[]> expected = layer(shape, tokens, type, CpuTier.SCALAR.create(), 2);
         for (float[] values : expected) {
             for (float value : values) {
                 assertTrue(Float.isFinite(value));
@@ -138,7 +162,7 @@ class LargeProblemTest {
         }
         for (TileKernels tier : tiers()) {
             for (int threads = 1; threads <= 3; threads++) {
-                List<float[]> actual = layer(shape, tokens, tier, threads);
+                List<float[]> actual = layer(shape, tokens, type, tier, threads);
                 for (int i = 0; i < expected.size(); i++) {
                     assertArrayEquals(
                             expected.get(i), actual.get(i), tier.description() + " " + i + ", " + threads + " threads");
@@ -153,6 +177,9 @@ class LargeProblemTest {
         if (EmittedKernels.disqualifier() == null) {
             tiers.add(new EmittedKernels(Width.YMM, CpuTier.VECTOR.create()));
             tiers.add(CpuTier.EMITTED.create());
+            if (EmittedKernels.hasPairs()) {
+                tiers.add(new EmittedKernels(Width.ZMM, CpuTier.VECTOR.create(), true));
+            }
         }
         return tiers;
     }

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.dropless.blocksparse.Activation;
-import dev.dropless.blocksparse.ElementType;
 import dev.dropless.kernels.cpu.x86.Assembler.Width;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -279,7 +278,7 @@ class TileKernelsTest {
     /** The same elements where the kernels keep weights; the arena is collected like an array. */
     private static Storage copy(Storage storage, TileKernels kernels) {
         int elements = storage.array().length;
-        Storage copy = kernels.weights(Arena.ofAuto()).allocate(ElementType.F32, elements);
+        Storage copy = kernels.weights(Arena.ofAuto()).allocate(Format.F32, elements);
         copy.write(storage.array(), 0, elements, 0);
         return copy;
     }

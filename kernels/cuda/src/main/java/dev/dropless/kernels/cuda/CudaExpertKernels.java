@@ -44,7 +44,7 @@ final class CudaExpertKernels implements ExpertKernels {
 
     @Override
     public ExpertPlan plan(Topology topology) {
-        return new CudaExpertPlan(memory, topology);
+        return CudaExpertPlan.of(memory, topology);
     }
 
     private Conversions conversions() {
@@ -75,7 +75,7 @@ final class CudaExpertKernels implements ExpertKernels {
         CudaExpertPlan p = own(plan);
         CudaExpertWeights w = own("weights", weights);
         ExpertShape shape = w.shape();
-        ExpertOperands.up(memory.space(), plan.topology(), x, inputWeights, shape, pre, hidden);
+        ExpertOperands.up(memory.space(), plan.sizes(), x, inputWeights, shape, pre, hidden);
         Conversions.outputs("pre", pre, "hidden", hidden);
         try (Conversions c = conversions()) {
             ElementType type = c.common("x", x.type(), w.type());
@@ -104,7 +104,7 @@ final class CudaExpertKernels implements ExpertKernels {
         CudaExpertPlan p = own(plan);
         CudaExpertWeights w = own("weights", weights);
         ExpertShape shape = w.shape();
-        ExpertOperands.down(memory.space(), plan.topology(), hidden, shape, out);
+        ExpertOperands.down(memory.space(), plan.sizes(), hidden, shape, out);
         Conversions.outputs("out", out);
         try (Conversions c = conversions()) {
             ElementType type = c.common("hidden", hidden.type(), w.type());
@@ -125,7 +125,7 @@ final class CudaExpertKernels implements ExpertKernels {
     @Override
     public void combine(ExpertPlan plan, Matrix out, @Nullable Matrix combineWeights, Matrix y, boolean accumulate) {
         CudaExpertPlan p = own(plan);
-        ExpertOperands.combine(memory.space(), plan.topology(), out, combineWeights, y);
+        ExpertOperands.combine(memory.space(), plan.sizes(), out, combineWeights, y);
         Conversions.inputs("out", out);
         Conversions.outputs("y", y);
         try (Conversions c = conversions()) {
@@ -135,7 +135,7 @@ final class CudaExpertKernels implements ExpertKernels {
 
     /** Adds up every token's rows. */
     private void sumRows(CudaExpertPlan plan, Matrix rows, long weights, Matrix y, boolean accumulate) {
-        long runs = plan.topology().tokens() * Math.ceilDiv(y.columns(), RUN);
+        long runs = plan.sizes().tokens() * Math.ceilDiv(y.columns(), RUN);
         launcher.elementwise("combine", Math.ceilDiv(runs, THREADS), words -> {
             plan.write(words);
             words.matrix(rows).word(weights).matrix(y).word(y.columns()).flag(accumulate);
@@ -159,7 +159,7 @@ final class CudaExpertKernels implements ExpertKernels {
         ExpertShape shape = w.shape();
         ExpertOperands.downDgrad(
                 memory.space(),
-                plan.topology(),
+                plan.sizes(),
                 dY,
                 combineWeights,
                 shape,
@@ -178,7 +178,7 @@ final class CudaExpertKernels implements ExpertKernels {
             int columnTiles = Math.ceilDiv(shape.ffnHiddenSize(), TILE);
             long partial = dCombineWeights == null
                     ? 0
-                    : c.bytes((long) columnTiles * plan.topology().slots() * Float.BYTES);
+                    : c.bytes((long) columnTiles * plan.sizes().slots() * Float.BYTES);
             launcher.tiles("down_dgrad", "", type, tilesOf(p, shape.ffnHiddenSize(), TILE), words -> {
                 p.write(words);
                 words.matrix(gradient)
@@ -215,7 +215,7 @@ final class CudaExpertKernels implements ExpertKernels {
             Matrix result) {
         Conversions.outputs(argument, result);
         Matrix dense = c.denseFloats(result);
-        launcher.elementwise("slot_dot", Math.ceilDiv((long) plan.topology().slots(), WARPS), words -> {
+        launcher.elementwise("slot_dot", Math.ceilDiv((long) plan.sizes().slots(), WARPS), words -> {
             plan.write(words);
             words.word(partial)
                     .word(partialTiles)
@@ -236,7 +236,7 @@ final class CudaExpertKernels implements ExpertKernels {
         CudaExpertPlan p = own(plan);
         CudaExpertWeights g = own("gradients", gradients);
         ExpertShape shape = g.shape();
-        ExpertOperands.downWgrad(memory.space(), plan.topology(), hidden, dY, combineWeights, shape);
+        ExpertOperands.downWgrad(memory.space(), plan.sizes(), hidden, dY, combineWeights, shape);
         try (Conversions c = conversions()) {
             long scale = c.slots("combineWeights", combineWeights);
             ElementType type = c.common("hidden and dY", hidden.type(), dY.type());
@@ -255,7 +255,7 @@ final class CudaExpertKernels implements ExpertKernels {
         CudaExpertPlan p = own(plan);
         CudaExpertWeights w = own("weights", weights);
         ExpertShape shape = w.shape();
-        ExpertOperands.upDgrad(memory.space(), plan.topology(), dPre, shape, dRows);
+        ExpertOperands.upDgrad(memory.space(), plan.sizes(), dPre, shape, dRows);
         Conversions.outputs("dRows", dRows);
         try (Conversions c = conversions()) {
             ElementType type = c.common("dPre", dPre.type(), w.type());
@@ -278,7 +278,7 @@ final class CudaExpertKernels implements ExpertKernels {
         CudaExpertPlan p = own(plan);
         CudaExpertWeights g = own("gradients", gradients);
         ExpertShape shape = g.shape();
-        ExpertOperands.upWgrad(memory.space(), plan.topology(), x, inputWeights, dPre, shape);
+        ExpertOperands.upWgrad(memory.space(), plan.sizes(), x, inputWeights, dPre, shape);
         try (Conversions c = conversions()) {
             long scale = c.slots("inputWeights", inputWeights);
             ElementType type = c.common("x and dPre", x.type(), dPre.type());
@@ -303,8 +303,7 @@ final class CudaExpertKernels implements ExpertKernels {
             Matrix gradient,
             int rows) {
         long columns = gradient.columns();
-        long tiles =
-                plan.topology().numExperts() * (long) Math.ceilDiv(rows, TILE) * Math.ceilDiv(columns, (long) TILE);
+        long tiles = plan.sizes().numExperts() * (long) Math.ceilDiv(rows, TILE) * Math.ceilDiv(columns, (long) TILE);
         launcher.tiles(operation, "", type, tiles, words -> {
             plan.write(words);
             words.matrix(left)
@@ -341,7 +340,7 @@ final class CudaExpertKernels implements ExpertKernels {
             boolean accumulate,
             @Nullable Matrix dInputWeights) {
         CudaExpertPlan p = own(plan);
-        ExpertOperands.aggregate(memory.space(), plan.topology(), dRows, inputWeights, x, dX, dInputWeights);
+        ExpertOperands.aggregate(memory.space(), plan.sizes(), dRows, inputWeights, x, dX, dInputWeights);
         Conversions.inputs("dRows", dRows);
         Conversions.outputs("dX", dX);
         try (Conversions c = conversions()) {

@@ -17,6 +17,8 @@ final class CudaKernels implements Kernels {
     private final CudaMemory memory;
     private final CudaBlockSparseKernels blockSparse;
     private final CudaExpertKernels experts;
+    private final CudaElementwise elementwise;
+    private final CudaRoutingKernels routing;
     private final HostTasks tasks;
     private boolean closed;
 
@@ -28,6 +30,8 @@ final class CudaKernels implements Kernels {
         this.memory = new CudaMemory(context, stream, launcher);
         this.blockSparse = new CudaBlockSparseKernels(memory, launcher);
         this.experts = new CudaExpertKernels(memory, launcher);
+        this.elementwise = new CudaElementwise(launcher);
+        this.routing = new CudaRoutingKernels(context, memory, launcher);
         this.tasks = new HostTasks(threads);
     }
 
@@ -72,6 +76,16 @@ final class CudaKernels implements Kernels {
     @Override
     public ExpertKernels experts() {
         return experts;
+    }
+
+    @Override
+    public CudaElementwise elementwise() {
+        return elementwise;
+    }
+
+    @Override
+    public CudaRoutingKernels routing() {
+        return routing;
     }
 
     @Override

@@ -231,6 +231,29 @@ final class CudaMemory implements KernelMemory {
         }
     }
 
+    /** Copies ints to the host and waits for them. */
+    int[] download(long source, int count) {
+        if (stream.isCapturing()) {
+            throw new IllegalStateException("a copy between host and device cannot be recorded in a graph");
+        }
+        if (count == 0) {
+            return new int[0];
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment staged = arena.allocate((long) count * Integer.BYTES, Integer.BYTES);
+            context.enter();
+            check(
+                    JCudaDriver.cuMemcpyDtoHAsync(
+                            new CUdeviceptr().withByteOffset(staged.address()),
+                            new CUdeviceptr().withByteOffset(source),
+                            staged.byteSize(),
+                            stream.handle()),
+                    "copying %d bytes".formatted(staged.byteSize()));
+            stream.synchronize();
+            return staged.toArray(java.lang.foreign.ValueLayout.JAVA_INT);
+        }
+    }
+
     /** Memory that is freed together, behind the kernels that are queued when it is. */
     final class DeviceScope implements Scope {
 

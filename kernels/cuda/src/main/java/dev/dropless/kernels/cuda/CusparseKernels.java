@@ -2,6 +2,7 @@ package dev.dropless.kernels.cuda;
 
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.spi.BlockSparseKernels;
+import dev.dropless.blocksparse.spi.ElementwiseKernels;
 import dev.dropless.blocksparse.spi.ExpertKernels;
 import dev.dropless.blocksparse.spi.KernelMemory;
 import dev.dropless.blocksparse.spi.Kernels;
@@ -49,6 +50,11 @@ final class CusparseKernels implements Kernels {
     @Override
     public ExpertKernels experts() {
         throw CusparseLibrary.refusal("expert path", null);
+    }
+
+    @Override
+    public ElementwiseKernels elementwise() {
+        return device.elementwise();
     }
 
     @Override

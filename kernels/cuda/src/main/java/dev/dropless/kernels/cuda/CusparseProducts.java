@@ -129,7 +129,7 @@ final class CusparseProducts implements BlockSparseKernels, AutoCloseable {
         }
     }
 
-    /** Blocked-ELL: block rows with equally many blocks; values as one row-major matrix [rows, blocks of a row * block size]. */
+    /** Blocked-ELL: block rows with equally many blocks; values as one row-major matrix [rows, blocks of a row * block size], as NVIDIA's dense2sparse_blockedell example prints them. */
     private void blockedEll(BlockSparseMatrix s, Matrix b, Transpose tb, Matrix c, boolean accumulate) {
         BlockPattern p = s.pattern();
         int perRow = p.firstBlock(1);

@@ -21,14 +21,15 @@ final class KernelImages implements AutoCloseable {
     private final Map<String, DeviceModule> modules = new TreeMap<>();
     private final String architecture;
 
-    /** Loads all images. */
+    /** Loads all images there are for the device. */
     KernelImages(DeviceContext context) {
         this.architecture = architectureFor(context.properties().architecture());
         for (String kernel : manifest.kernels()) {
-            modules.computeIfAbsent(manifest.launch(kernel).family(), family -> {
-                String file = file(family, architecture);
-                return new DeviceModule(context, file, image(file));
-            });
+            String family = manifest.launch(kernel).family();
+            String file = file(family, architecture);
+            if (manifest.images().containsKey(file)) {
+                modules.computeIfAbsent(family, f -> new DeviceModule(context, file, image(file)));
+            }
         }
     }
 

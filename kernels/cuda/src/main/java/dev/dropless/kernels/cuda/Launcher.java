@@ -23,7 +23,10 @@ final class Launcher {
     private final DeviceContext context;
     private final DeviceStream stream;
     private final KernelImages images;
-    private final ConcurrentMap<DeviceFunction, Integer> residentBlocks = new ConcurrentHashMap<>();
+    private final ConcurrentMap<Resident, Integer> residentBlocks = new ConcurrentHashMap<>();
+
+    /** A kernel with an amount of dynamic shared memory. */
+    private record Resident(DeviceFunction function, int sharedBytes) {}
 
     Launcher(DeviceContext context, DeviceStream stream, KernelImages images) {
         this.context = context;
@@ -65,23 +68,65 @@ final class Launcher {
         launch(images.find(operation), blocks, arguments);
     }
 
+    /**
+     * Starts a kernel whose shared memory grows with the experts.
+     *
+     * @param operation which, for instance "router_forward"
+     * @param blocks how many blocks find work
+     * @param experts how many experts it has room for
+     * @param arguments writes the arguments
+     */
+    void perExpert(String operation, long blocks, int experts, Consumer<KernelArguments> arguments) {
+        KernelImages.Kernel kernel = images.find(operation);
+        int shared = sharedBytes(kernel, experts);
+        launch(kernel, Math.min(blocks, resident(kernel, shared)), shared, arguments);
+    }
+
+    /** As {@link #perExpert}, with exactly so many blocks. */
+    void exact(String operation, int blocks, int experts, Consumer<KernelArguments> arguments) {
+        KernelImages.Kernel kernel = images.find(operation);
+        launch(kernel, blocks, sharedBytes(kernel, experts), arguments);
+    }
+
+    /** Dynamic shared memory of a kernel for a number of experts. */
+    long sharedBytes(String operation, int experts) {
+        KernelManifest.Launch properties = images.find(operation).properties();
+        return properties.sharedBytes() + (long) properties.sharedBytesPerExpert() * experts;
+    }
+
+    private static int sharedBytes(KernelImages.Kernel kernel, int experts) {
+        int each = kernel.properties().sharedBytesPerExpert();
+        return Math.addExact(kernel.properties().sharedBytes(), Math.multiplyExact(each, experts));
+    }
+
     private void launch(KernelImages.Kernel kernel, long blocks, Consumer<KernelArguments> arguments) {
+        int shared = kernel.properties().sharedBytes();
+        if (blocks > 0) {
+            launch(kernel, Math.min(blocks, resident(kernel, shared)), shared, arguments);
+        }
+    }
+
+    /** Blocks of a kernel that the device runs at once. */
+    private int resident(KernelImages.Kernel kernel, int shared) {
+        int threads = kernel.properties().threads();
+        return residentBlocks.computeIfAbsent(
+                new Resident(kernel.function(), shared),
+                f -> Math.max(1, f.function().blocksPerMultiprocessor(threads, shared))
+                        * context.properties().multiprocessors());
+    }
+
+    private void launch(KernelImages.Kernel kernel, long blocks, int shared, Consumer<KernelArguments> arguments) {
         if (blocks <= 0) {
             return;
         }
-        int threads = kernel.properties().threads();
-        int shared = kernel.properties().sharedBytes();
-        int most = residentBlocks.computeIfAbsent(
-                kernel.function(),
-                f -> Math.max(1, f.blocksPerMultiprocessor(threads, shared))
-                        * context.properties().multiprocessors());
         try (KernelArguments words = new KernelArguments()) {
             arguments.accept(words);
             if (words.count() != kernel.properties().argumentWords()) {
                 throw new IllegalStateException("kernel %s takes %d words of arguments, found %d"
                         .formatted(kernel.function().name(), kernel.properties().argumentWords(), words.count()));
             }
-            kernel.function().launch(stream, Launch.of(Math.min(blocks, most), threads, shared), words);
+            int threads = kernel.properties().threads();
+            kernel.function().launch(stream, Launch.of(blocks, threads, shared), words);
         }
     }
 

@@ -19,6 +19,18 @@ record Cubin(Map<String, Map<Integer, Integer>> counts) {
     static final int LDSM = 0x83b;
     /** Asynchronous copy to shared memory (cp.async). */
     static final int LDGSTS = 0xfae;
+    /** Matrix product of a warpgroup (wgmma). */
+    static final int HGMMA = 0x9f0;
+    /** Copy of a box from global memory by the tensor memory accelerator. */
+    static final int UTMALDG = 0x5b4;
+    /** The same, to several blocks of a cluster. */
+    static final int UTMALDG_MULTICAST = 0x3b4;
+    /** Copy of a box to global memory by the tensor memory accelerator. */
+    static final int UTMASTG = 0x3b5;
+    /** Store of matrices (stmatrix). */
+    static final int STSM = 0x844;
+    /** Invalidation of the first-level cache. */
+    static final int CCTL = 0x98f;
     /** Fused multiply-add in fp32. */
     static final int FFMA = 0x223;
     /** Load from local memory: a spill, or an array that is not in registers. */

@@ -4,13 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.dropless.blocksparse.spi.BackendOptions;
 import dev.dropless.blocksparse.spi.Kernels;
-import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
-import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -25,12 +23,7 @@ class EmulatedContractTest extends CudaContract {
     @BeforeAll
     static void load() {
         driver = MockDriver.load();
-        Path emulated = MockDriver.compile(
-                "g++",
-                List.of("-std=c++20", "-Wno-unknown-pragmas", "-DDROPLESS_EMULATOR", "-I../../main/cuda", "-I../cuda"),
-                "emulated.cpp",
-                "libemulated.so");
-        kernels = SymbolLookup.libraryLookup(emulated, Arena.global());
+        kernels = MockDriver.emulation();
         driver.executeWith(kernels.find("emulated_launch").orElseThrow());
     }
 

@@ -41,6 +41,23 @@ final class MockDriver {
         return new MockDriver(compile("gcc", List.of("-Wl,-soname,libcuda.so.1"), "libcuda.c", "libcuda.so.1", "-ldl"));
     }
 
+    /** As {@link #load}, with the kernels' own source behind it; the test is skipped without g++. */
+    static MockDriver emulating() {
+        MockDriver driver = load();
+        driver.executeWith(emulation().find("emulated_launch").orElseThrow());
+        return driver;
+    }
+
+    /** The kernels' source compiled for the CPU. */
+    static SymbolLookup emulation() {
+        Path emulated = compile(
+                "g++",
+                List.of("-std=c++20", "-Wno-unknown-pragmas", "-DDROPLESS_EMULATOR", "-I../../main/cuda", "-I../cuda"),
+                "emulated.cpp",
+                "libemulated.so");
+        return SymbolLookup.libraryLookup(emulated, Arena.global());
+    }
+
     /** Compiles one file of the mock folder to a shared library in a new folder below target. */
     static Path compile(String compiler, List<String> options, String source, String library, String... last) {
         assumeTrue(hasCommand(compiler), compiler + " is not installed: nothing can stand in for libcuda.so.1");

@@ -99,13 +99,65 @@ public final class Assembler {
      * @param src2 second source
      */
     public void vector(VectorOp op, int dst, int src1, int src2) {
+        masked(op, 0, dst, src1, src2);
+    }
+
+    /**
+     * A vector instruction on the lanes that a mask register selects; the others of the destination keep what they have.
+     *
+     * @param op instruction
+     * @param mask 1..7, or 0 for all lanes; AVX-512 only
+     * @param dst destination
+     * @param src1 first source; must be 0 for a unary instruction
+     * @param src2 second source
+     */
+    public void masked(VectorOp op, int mask, int dst, int src1, int src2) {
         checkRegisters(op, dst, src1, src2);
         if (width == Width.ZMM) {
-            evex(op, dst, src1, (src2 >> 3) & 1, (src2 >> 4) & 1);
+            evex(op, dst, src1, (src2 >> 3) & 1, (src2 >> 4) & 1, mask);
         } else {
             vex(op, dst, src1, src2 >> 3, 0);
         }
         bytes(0xC0 | (dst & 7) << 3 | (src2 & 7));
+        bytes(op.tail());
+    }
+
+    /** Shifts of 32-bit lanes. */
+    public enum Shift {
+        /** vprold (AVX-512): rotates left. */
+        ROTATE(1),
+        /** vpsrld: right, zeros come in. */
+        RIGHT(2),
+        /** vpslld: left. */
+        LEFT(6);
+
+        private final int extension;
+
+        Shift(int extension) {
+            this.extension = extension;
+        }
+    }
+
+    /**
+     * Shifts every 32-bit lane by a constant.
+     *
+     * @param shift direction
+     * @param dst destination
+     * @param src source
+     * @param bits 0..31
+     */
+    public void shift(Shift shift, int dst, int src, int bits) {
+        checkRegisters(VectorOp.ADD_INT32, dst, dst, src);
+        if (width == Width.ZMM) { // the destination is where other instructions have their first source
+            bytes(
+                    0x62,
+                    0x91 | inverted(src >> 4) << 6 | inverted(src >> 3) << 5,
+                    (~dst & 15) << 3 | 4 | 1,
+                    2 << 5 | inverted(dst >> 4) << 3);
+        } else {
+            bytes(0xC4, 0xC1 | inverted(src >> 3) << 5, (~dst & 15) << 3 | 4 | 1);
+        }
+        bytes(0x72, 0xC0 | shift.extension << 3 | (src & 7), bits);
     }
 
     /**
@@ -119,12 +171,13 @@ public final class Assembler {
     public void vector(VectorOp op, int dst, int src1, Address memory) {
         checkRegisters(op, dst, src1, 0);
         if (width == Width.ZMM) {
-            evex(op, dst, src1, memory.base().high(), memory.indexHigh());
-            address(dst, memory, op.element ? 4 : width.bytes);
+            evex(op, dst, src1, memory.base().high(), memory.indexHigh(), 0);
+            address(dst, memory, width.bytes / op.fraction);
         } else {
             vex(op, dst, src1, memory.base().high(), memory.indexHigh());
             address(dst, memory, 1);
         }
+        bytes(op.tail());
     }
 
     private void checkRegisters(VectorOp op, int dst, int src1, int src2) {
@@ -138,7 +191,7 @@ public final class Assembler {
     }
 
     /** EVEX prefix: 62, [R X B R' 0 m m m], [W v v v v 1 p p], [z L' L b V' a a a]; R, X, B, R', v and V' are inverted. */
-    private void evex(VectorOp op, int dst, int src1, int b, int x) {
+    private void evex(VectorOp op, int dst, int src1, int b, int x, int mask) {
         int integerXor = op == VectorOp.XOR ? 1 : 0; // vpxord needs AVX512F only, vxorps with EVEX needs AVX512DQ
         int prefix = op.prefix | integerXor;
         int opcode = integerXor != 0 ? 0xEF : op.opcode;
@@ -146,7 +199,7 @@ public final class Assembler {
                 0x62,
                 inverted(dst >> 3) << 7 | inverted(x) << 6 | inverted(b) << 5 | inverted(dst >> 4) << 4 | op.map,
                 (~src1 & 15) << 3 | 4 | prefix,
-                2 << 5 | inverted(src1 >> 4) << 3,
+                2 << 5 | inverted(src1 >> 4) << 3 | mask,
                 opcode);
     }
 

@@ -14,7 +14,7 @@ import java.lang.invoke.MethodHandle;
  * section 14.3 for the XCR0 check).
  *
  * @param brand the processor's name for itself
- * @param avx2Fma AVX2 and FMA with 256-bit state
+ * @param avx2Fma AVX2, FMA and F16C with 256-bit state
  * @param avx512 AVX512F, BW, DQ and VL with 512-bit state
  * @param avx512Bf16 AVX512_BF16
  * @param avx512Vnni AVX512_VNNI
@@ -62,7 +62,7 @@ public record CpuFeatures(String brand, boolean avx2Fma, boolean avx512, boolean
 
         boolean ymm = (xcr0 & XCR0_AVX) == XCR0_AVX;
         boolean zmm = (xcr0 & XCR0_AVX512) == XCR0_AVX512;
-        boolean avx2Fma = ymm && bit(one.ecx, 12) && bit(seven.ebx, 5);
+        boolean avx2Fma = ymm && bit(one.ecx, 12) && bit(one.ecx, 29) && bit(seven.ebx, 5);
         boolean avx512 = zmm && bit(seven.ebx, 16) && bit(seven.ebx, 17) && bit(seven.ebx, 30) && bit(seven.ebx, 31);
         return new CpuFeatures(
                 brand(cpuid, out), avx2Fma, avx512, avx512 && bit(sevenOne.eax, 5), avx512 && bit(seven.ecx, 11));

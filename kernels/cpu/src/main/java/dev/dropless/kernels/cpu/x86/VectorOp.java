@@ -3,46 +3,90 @@ package dev.dropless.kernels.cpu.x86;
 /**
  * Vector instructions, by their fields in the Intel SDM (volume 2, "Instruction Set Reference").
  *
- * <p>An instruction with a memory operand reads a whole vector, except {@link #BROADCAST}, which reads one element; that decides how EVEX scales an
- * 8-bit displacement.
+ * <p>An instruction with a memory operand reads or writes a whole vector unless it says otherwise; that decides how EVEX scales an 8-bit displacement.
  */
 public enum VectorOp {
     /** vmovups: load. */
-    LOAD(1, 0, 0x10, true, false),
+    LOAD(1, 0, 0x10, Form.UNARY),
     /** vmovups: store. */
-    STORE(1, 0, 0x11, true, false),
+    STORE(1, 0, 0x11, Form.UNARY),
     /** vmovntps: store past the caches, to an aligned address. */
-    STREAM(1, 0, 0x2B, true, false),
+    STREAM(1, 0, 0x2B, Form.UNARY),
     /** vbroadcastss: one float from memory into all lanes. */
-    BROADCAST(2, 1, 0x18, true, true),
+    BROADCAST(2, 1, 0x18, Form.UNARY, 16),
     /** vaddps. */
-    ADD(1, 0, 0x58, false, false),
+    ADD(1, 0, 0x58, Form.BINARY),
     /** vmulps. */
-    MUL(1, 0, 0x59, false, false),
+    MUL(1, 0, 0x59, Form.BINARY),
     /** vxorps (AVX) or vpxord (AVX-512): clears a register when both sources are the same. */
-    XOR(1, 0, 0x57, false, false),
+    XOR(1, 0, 0x57, Form.BINARY),
     /** vfmadd231ps: dst += src1 * src2, rounded once. */
-    FMA(2, 1, 0xB8, false, false),
-    /** vdpbf16ps (AVX512_BF16): dst += the sum of two products of bfloat16 pairs. */
-    DOT_BF16(2, 2, 0x52, false, false),
+    FMA(2, 1, 0xB8, Form.BINARY),
+    /** vdpbf16ps (AVX512_BF16): dst += the product of the odd elements of bfloat16 pairs, then that of the even ones; subnormals count as zero. */
+    DOT_BF16(2, 2, 0x52, Form.BINARY),
     /** vpdpbusd (AVX512_VNNI): dst += the sum of four products of unsigned and signed bytes. */
-    DOT_INT8(2, 1, 0x50, false, false),
+    DOT_INT8(2, 1, 0x50, Form.BINARY),
     /** vpermt2ps (AVX-512): lane l of dst becomes lane src1[l] of the table made of dst and src2. */
-    PERMUTE(2, 1, 0x7F, false, false),
+    PERMUTE(2, 1, 0x7F, Form.BINARY),
     /** vpaddd: 32-bit integer addition. */
-    ADD_INT32(1, 1, 0xFE, false, false);
+    ADD_INT32(1, 1, 0xFE, Form.BINARY),
+    /** vpandd (AVX-512). */
+    AND(1, 1, 0xDB, Form.BINARY),
+    /** vpord (AVX-512). */
+    OR(1, 1, 0xEB, Form.BINARY),
+    /** vpternlogd (AVX-512) with a table of ones: sets every bit. */
+    ONES(3, 1, 0x25, Form.BINARY, 1, 0xFF),
+    /** vcmpps (AVX-512) for "unordered": dst is a mask register, set where either source is NaN. */
+    IS_NAN(1, 0, 0xC2, Form.BINARY, 1, 3),
+    /** vpmovzxwd: 16-bit words, half a vector, to 32 bits. */
+    WIDEN_16(2, 1, 0x33, Form.UNARY, 2),
+    /** vpmovsxbd: signed bytes, a quarter of a vector, to 32 bits. */
+    WIDEN_8(2, 1, 0x21, Form.UNARY, 4),
+    /** vpmovdw (AVX-512): stores the lower halves of 32-bit words, half a vector. */
+    STORE_16(2, 2, 0x33, Form.UNARY, 2),
+    /** vcvtdq2ps: 32-bit integers to floats. */
+    INT32_TO_FLOAT(1, 0, 0x5B, Form.UNARY),
+    /** vcvtph2ps: binary16, half a vector, to floats. */
+    WIDEN_F16(2, 1, 0x13, Form.UNARY, 2),
+    /** vcvtps2ph: stores floats as binary16, half a vector, rounded to nearest even. */
+    STORE_F16(3, 1, 0x1D, Form.UNARY, 2, 0);
+
+    /** Operands. */
+    private enum Form {
+        UNARY,
+        BINARY
+    }
+
+    private static final int NO_IMMEDIATE = -1;
 
     final int map;
     final int prefix;
     final int opcode;
     final boolean unary;
-    final boolean element;
+    /** Which fraction of a vector is in memory. */
+    final int fraction;
+    /** Constant byte at the end, or {@link #NO_IMMEDIATE}. */
+    private final int immediate;
 
-    VectorOp(int map, int prefix, int opcode, boolean unary, boolean element) {
+    VectorOp(int map, int prefix, int opcode, Form form) {
+        this(map, prefix, opcode, form, 1);
+    }
+
+    VectorOp(int map, int prefix, int opcode, Form form, int fraction) {
+        this(map, prefix, opcode, form, fraction, NO_IMMEDIATE);
+    }
+
+    VectorOp(int map, int prefix, int opcode, Form form, int fraction, int immediate) {
         this.map = map;
         this.prefix = prefix;
         this.opcode = opcode;
-        this.unary = unary;
-        this.element = element;
+        this.unary = form == Form.UNARY;
+        this.fraction = fraction;
+        this.immediate = immediate;
+    }
+
+    /** What follows the operands. */
+    int[] tail() {
+        return immediate == NO_IMMEDIATE ? new int[0] : new int[] {immediate};
     }
 }

@@ -2,19 +2,30 @@ package dev.dropless.kernels.cpu.x86;
 
 import static dev.dropless.kernels.cpu.x86.VectorOp.ADD;
 import static dev.dropless.kernels.cpu.x86.VectorOp.ADD_INT32;
+import static dev.dropless.kernels.cpu.x86.VectorOp.AND;
 import static dev.dropless.kernels.cpu.x86.VectorOp.BROADCAST;
 import static dev.dropless.kernels.cpu.x86.VectorOp.DOT_BF16;
 import static dev.dropless.kernels.cpu.x86.VectorOp.DOT_INT8;
 import static dev.dropless.kernels.cpu.x86.VectorOp.FMA;
+import static dev.dropless.kernels.cpu.x86.VectorOp.INT32_TO_FLOAT;
+import static dev.dropless.kernels.cpu.x86.VectorOp.IS_NAN;
 import static dev.dropless.kernels.cpu.x86.VectorOp.LOAD;
 import static dev.dropless.kernels.cpu.x86.VectorOp.MUL;
+import static dev.dropless.kernels.cpu.x86.VectorOp.ONES;
+import static dev.dropless.kernels.cpu.x86.VectorOp.OR;
 import static dev.dropless.kernels.cpu.x86.VectorOp.PERMUTE;
 import static dev.dropless.kernels.cpu.x86.VectorOp.STORE;
+import static dev.dropless.kernels.cpu.x86.VectorOp.STORE_16;
+import static dev.dropless.kernels.cpu.x86.VectorOp.STORE_F16;
 import static dev.dropless.kernels.cpu.x86.VectorOp.STREAM;
+import static dev.dropless.kernels.cpu.x86.VectorOp.WIDEN_16;
+import static dev.dropless.kernels.cpu.x86.VectorOp.WIDEN_8;
+import static dev.dropless.kernels.cpu.x86.VectorOp.WIDEN_F16;
 import static dev.dropless.kernels.cpu.x86.VectorOp.XOR;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import dev.dropless.kernels.cpu.x86.Assembler.Shift;
 import java.util.HexFormat;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
@@ -56,7 +67,26 @@ class AssemblerTest {
                         a -> a.vector(FMA, 0, 7, Address.at(Gpr.R11, Gpr.RCX, 1, -64))),
                 row("vaddps ymm9, ymm13, ymm13", "c4411458cd", a -> a.vector(ADD, 9, 13, 13)),
                 row("vmulps ymm1, ymm2, ymm9", "c4c16c59c9", a -> a.vector(MUL, 1, 2, 9)),
-                row("vxorps ymm13, ymm13, ymm13", "c4411457ed", a -> a.vector(XOR, 13, 13, 13)));
+                row("vxorps ymm13, ymm13, ymm13", "c4411457ed", a -> a.vector(XOR, 13, 13, 13)),
+                row(
+                        "vpmovzxwd ymm13, [rdx+0x20]",
+                        "c4627d336a20",
+                        a -> a.vector(WIDEN_16, 13, 0, Address.at(Gpr.RDX, 32))),
+                row(
+                        "vpmovsxbd ymm9, [r8+r9*1+8]",
+                        "c4027d214c0808",
+                        a -> a.vector(WIDEN_8, 9, 0, Address.at(Gpr.R8, Gpr.R9, 1, 8))),
+                row(
+                        "vcvtph2ps ymm13, [rdi+0x10]",
+                        "c4627d136f10",
+                        a -> a.vector(WIDEN_F16, 13, 0, Address.at(Gpr.RDI, 16))),
+                row(
+                        "vcvtps2ph [rcx+0x10], ymm9, 0",
+                        "c4637d1d491000",
+                        a -> a.vector(STORE_F16, 9, 0, Address.at(Gpr.RCX, 16))),
+                row("vcvtdq2ps ymm13, ymm9", "c4417c5be9", a -> a.vector(INT32_TO_FLOAT, 13, 0, 9)),
+                row("vpslld ymm13, ymm9, 16", "c4c11572f110", a -> a.shift(Shift.LEFT, 13, 9, 16)),
+                row("vpsrld ymm1, ymm9, 31", "c4c17572d11f", a -> a.shift(Shift.RIGHT, 1, 9, 31)));
     }
 
     static Stream<Arguments> zmm() {
@@ -98,7 +128,39 @@ class AssemblerTest {
                 row(
                         "vpaddd zmm9, zmm18, [rdi+0x1fc0]",
                         "62716d40fe4f7f",
-                        a -> a.vector(ADD_INT32, 9, 18, Address.at(Gpr.RDI, 64 * 127))));
+                        a -> a.vector(ADD_INT32, 9, 18, Address.at(Gpr.RDI, 64 * 127))),
+                row(
+                        "vpmovzxwd zmm29, [rdx+0x20]",
+                        "62627d48336a01",
+                        a -> a.vector(WIDEN_16, 29, 0, Address.at(Gpr.RDX, 32))),
+                row(
+                        "vpmovzxwd zmm3, [r13+0x41]",
+                        "62d27d48339d41000000",
+                        a -> a.vector(WIDEN_16, 3, 0, Address.at(Gpr.R13, 65))),
+                row(
+                        "vpmovsxbd zmm17, [r8+r9*1+0x10]",
+                        "62827d48214c0801",
+                        a -> a.vector(WIDEN_8, 17, 0, Address.at(Gpr.R8, Gpr.R9, 1, 16))),
+                row(
+                        "vpmovdw [rcx+0x40], zmm29",
+                        "62627e48336902",
+                        a -> a.vector(STORE_16, 29, 0, Address.at(Gpr.RCX, 64))),
+                row(
+                        "vcvtph2ps zmm30, [rdi+0x20]",
+                        "62627d48137701",
+                        a -> a.vector(WIDEN_F16, 30, 0, Address.at(Gpr.RDI, 32))),
+                row(
+                        "vcvtps2ph [rcx+0x20], zmm1, 0",
+                        "62f37d481d490100",
+                        a -> a.vector(STORE_F16, 1, 0, Address.at(Gpr.RCX, 32))),
+                row("vcvtdq2ps zmm29, zmm17", "62217c485be9", a -> a.vector(INT32_TO_FLOAT, 29, 0, 17)),
+                row("vpslld zmm29, zmm17, 16", "62b1154072f110", a -> a.shift(Shift.LEFT, 29, 17, 16)),
+                row("vpsrld zmm1, zmm30, 31", "6291754872d61f", a -> a.shift(Shift.RIGHT, 1, 30, 31)),
+                row("vprold zmm18, zmm9, 16", "62d16d4072c910", a -> a.shift(Shift.ROTATE, 18, 9, 16)),
+                row("vpandd zmm1, zmm17, zmm30", "62917540dbce", a -> a.vector(AND, 1, 17, 30)),
+                row("vpord zmm29{k1}, zmm0, zmm31", "62017d49ebef", a -> a.masked(OR, 1, 29, 0, 31)),
+                row("vpternlogd zmm29, zmm29, zmm29, 0xff", "6203154025edff", a -> a.vector(ONES, 29, 29, 29)),
+                row("vcmpunordps k1, zmm17, zmm29", "62917440c2cd03", a -> a.vector(IS_NAN, 1, 17, 29)));
     }
 
     static Stream<Arguments> general() {

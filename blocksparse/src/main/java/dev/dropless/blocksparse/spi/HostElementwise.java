@@ -1,17 +1,25 @@
-package dev.dropless.moe;
+package dev.dropless.blocksparse.spi;
 
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.topology.TaskRunner;
 
-/** Elementwise work on host matrices that no operation of a back end covers, parallel over rows. Every result is made by one task, in a fixed order. */
-final class HostOps {
+/**
+ * Elementwise work in the host's memory, in double precision, parallel over rows. Every result is made by one task, in
+ * a fixed order.
+ */
+public final class HostElementwise implements ElementwiseKernels {
 
     /** Elements below which a further task costs more than it gains. */
     private static final long MIN_ELEMENTS = 8 * 1024;
 
     private final TaskRunner tasks;
 
-    HostOps(TaskRunner tasks) {
+    /**
+     * Creates an instance.
+     *
+     * @param tasks runs the work
+     */
+    public HostElementwise(TaskRunner tasks) {
         this.tasks = tasks;
     }
 
@@ -28,30 +36,38 @@ final class HostOps {
         tasks.run(count, task -> body.run(rows * task / count, rows * (task + 1) / count));
     }
 
-    /** out = a * b, element by element; out may be a or b. */
-    void multiply(Matrix a, Matrix b, Matrix out) {
-        overRows(out, (first, end) -> {
+    @Override
+    public void fill(Matrix matrix, double value) {
+        overRows(matrix, (first, end) -> {
             for (long i = first; i < end; i++) {
-                for (long j = 0; j < out.columns(); j++) {
-                    out.set(i, j, a.get(i, j) * b.get(i, j));
+                for (long j = 0; j < matrix.columns(); j++) {
+                    matrix.set(i, j, value);
                 }
             }
         });
     }
 
-    /** out += a * b, element by element. */
-    void multiplyAdd(Matrix a, Matrix b, Matrix out) {
+    @Override
+    public void multiply(Matrix a, Matrix b, Matrix out, boolean accumulate) {
         overRows(out, (first, end) -> {
             for (long i = first; i < end; i++) {
                 for (long j = 0; j < out.columns(); j++) {
-                    out.set(i, j, out.get(i, j) + a.get(i, j) * b.get(i, j));
+                    double before = accumulate ? out.get(i, j) : 0;
+                    out.set(i, j, before + a.get(i, j) * b.get(i, j));
                 }
             }
         });
     }
 
-    /** y[t] += scale[t] x[t]; rows of scale 0 are not touched, so that a NaN in their x stays where it is. */
-    void addScaledRows(double[] scale, Matrix x, Matrix y) {
+    /**
+     * Adds multiples of rows: y[t] += scale[t] x[t]. Rows of scale 0 are not touched, so that a NaN in their x stays
+     * where it is.
+     *
+     * @param scale one number per row
+     * @param x what to add, of the shape of y
+     * @param y added to
+     */
+    public void addScaledRows(double[] scale, Matrix x, Matrix y) {
         overRows(y, (first, end) -> {
             for (long t = first; t < end; t++) {
                 double factor = scale[(int) t];
@@ -62,8 +78,15 @@ final class HostOps {
         });
     }
 
-    /** Returns the sum over the columns of a[row] * b[row]. */
-    static double dot(Matrix a, Matrix b, long row) {
+    /**
+     * Multiplies two rows.
+     *
+     * @param a first matrix
+     * @param b second matrix, of the same shape
+     * @param row which row of both
+     * @return the sum over the columns of a[row] * b[row]
+     */
+    public static double dot(Matrix a, Matrix b, long row) {
         double sum = 0;
         for (long j = 0; j < a.columns(); j++) {
             sum += a.get(row, j) * b.get(row, j);
@@ -71,8 +94,8 @@ final class HostOps {
         return sum;
     }
 
-    /** gate[t] = factor * sigmoid(s[t]); columns of one element. */
-    void sigmoidGate(Matrix s, double factor, Matrix gate) {
+    @Override
+    public void sigmoidGate(Matrix s, double factor, Matrix gate) {
         overRows(gate, (first, end) -> {
             for (long t = first; t < end; t++) {
                 gate.set(t, 0, factor / (1 + Math.exp(-s.get(t, 0))));
@@ -80,8 +103,8 @@ final class HostOps {
         });
     }
 
-    /** Turns the gradient of the gate into the gradient of s, in place: ds = dGate * factor * p * (1 - p) with p = gate / factor. */
-    void sigmoidGateBackward(Matrix gate, double factor, Matrix gradient) {
+    @Override
+    public void sigmoidGateBackward(Matrix gate, double factor, Matrix gradient) {
         overRows(gradient, (first, end) -> {
             for (long t = first; t < end; t++) {
                 double p = gate.get(t, 0) / factor;

@@ -1,0 +1,64 @@
+package dev.dropless.kernels.tornado.engine;
+
+/** The kernels of this back end. An engine runs them; what each reads and writes is said where its method is. */
+public enum Kernel {
+    /** A grouped product, one thread for each element. */
+    PRODUCT,
+    /** A grouped product, tiles in local memory. */
+    PRODUCT_TILES,
+    /** A grouped product with numbered and weighted steps, one thread for each element. */
+    OUTER,
+    /** A grouped product with numbered and weighted steps, tiles in local memory. */
+    OUTER_TILES,
+    /** Up-projection with activation, one thread for each element. */
+    UP,
+    /** Up-projection with activation, tiles in local memory. */
+    UP_TILES,
+    /** Activation alone. */
+    ACTIVATE,
+    /** Backward of the activation. */
+    ACTIVATION_GRADIENT,
+    /** Sum of a token's rows. */
+    COMBINE,
+    /** Dot products that belong to slots. */
+    SLOT_GRADIENT,
+    /** Sums over the rows of an expert. */
+    BIAS_GRADIENT,
+    /** Weights of slots in the order of rows. */
+    GATHER_SLOTS,
+    /** Elementwise product. */
+    MULTIPLY,
+    /** The gate of a shared expert. */
+    SIGMOID_GATE,
+    /** Backward of that gate. */
+    SIGMOID_GATE_GRADIENT,
+    /** Copy of a matrix. */
+    COPY,
+    /** One value everywhere. */
+    FILL,
+    /** Blocks of a sparse matrix to or from a dense one. */
+    COPY_BLOCKS,
+    /** How often each chunk of slots names each expert. */
+    COUNT,
+    /** Exclusive sums over the chunks of each expert. */
+    SCAN_CHUNKS,
+    /** Exclusive sums over the experts. */
+    SCAN_EXPERTS,
+    /** Rows of slots and slots of rows. */
+    PLACE;
+
+    /** Rows and columns of the result that a group of threads computes. */
+    public static final int TILE = 32;
+
+    /** Threads of such a group in each of two dimensions. */
+    public static final int THREADS = 16;
+
+    /**
+     * Tells whether it works on tiles in local memory: groups of {@link #THREADS} x {@link #THREADS} threads.
+     *
+     * @return true for the tiled kernels
+     */
+    public boolean isTiled() {
+        return this == PRODUCT_TILES || this == OUTER_TILES || this == UP_TILES;
+    }
+}
