@@ -9,7 +9,6 @@ import dev.dropless.kernels.cpu.x86.VectorOp;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -54,22 +53,6 @@ final class EmittedCode {
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG);
 
-    /**
-     * What {@link #copyEntry} takes: source and target, each with offset in elements and stride in bytes; on the stack the number of rows and that of pieces in
-     * each, and bytes from one piece to the next in the source and in the target.
-     */
-    static final FunctionDescriptor COPY_SIGNATURE = FunctionDescriptor.ofVoid(
-            ValueLayout.ADDRESS,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.ADDRESS,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG);
-
     private static final Gpr A = Gpr.RDI;
     private static final Gpr A_START = Gpr.RSI;
     private static final Gpr B = Gpr.RDX;
@@ -110,8 +93,6 @@ final class EmittedCode {
     /** For half a panel of columns, where the left operand is {@link Left#PANELS}. */
     private final MemorySegment[] halfEntries;
 
-    private final MemorySegment[] copyEntries;
-
     /**
      * Emits and loads the kernels of one instruction set. They stay for the life of the process.
      *
@@ -143,16 +124,7 @@ final class EmittedCode {
             }
             halfOffsets[rows] = lefts.contains(Left.PANELS) ? kernel(Left.PANELS, rows, 1, TileKernels.PANEL / 2) : 0;
         }
-        int[] copyOffsets = lefts.contains(Left.PANELS)
-                ? new int[] {
-                    copy(TileKernels.BLOCK, VectorOp.STORE),
-                    copy(TileKernels.PANEL, VectorOp.STORE),
-                    copy(TileKernels.BLOCK, VectorOp.STREAM),
-                    copy(TileKernels.PANEL, VectorOp.STREAM)
-                }
-                : new int[0];
         ExecutableCode code = ExecutableCode.load(assembler.toByteArray());
-        this.copyEntries = Arrays.stream(copyOffsets).mapToObj(code::entry).toArray(MemorySegment[]::new);
         this.halfEntries = new MemorySegment[maxRows + 1];
         this.entries = new MemorySegment[Left.values().length][2][maxRows + 1];
         for (int rows = 1; rows <= maxRows; rows++) {
@@ -183,47 +155,6 @@ final class EmittedCode {
     /** Entry point of a kernel for the first half of the columns, with {@link Left#PANELS}. */
     MemorySegment halfEntry(int rows) {
         return halfEntries[rows];
-    }
-
-    /**
-     * Entry point that copies rows of BLOCK or PANEL elements.
-     *
-     * @param stream whether past the caches, where the rows of the target are aligned to cache lines
-     */
-    MemorySegment copyEntry(int columns, boolean stream) {
-        return copyEntries[columns / TileKernels.BLOCK - 1 + (stream ? 2 : 0)];
-    }
-
-    private int copy(int columns, VectorOp store) {
-        assembler.align(LINE);
-        int entry = assembler.position();
-        assembler.loadAddress(Gpr.RDI, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
-        assembler.loadAddress(Gpr.RCX, Address.at(Gpr.RCX, Gpr.R8, Float.BYTES, 0));
-        assembler.load(Gpr.RAX, Address.at(Gpr.RSP, Long.BYTES));
-        int row = assembler.position();
-        assembler.move(Gpr.RSI, Gpr.RDI);
-        assembler.move(Gpr.R8, Gpr.RCX);
-        assembler.load(Gpr.R10, Address.at(Gpr.RSP, 2 * Long.BYTES));
-        int piece = assembler.position();
-        int vectors = columns * Float.BYTES / width.bytes();
-        for (int j = 0; j < vectors; j++) {
-            assembler.vector(VectorOp.LOAD, j, 0, Address.at(Gpr.RSI, j * width.bytes()));
-        }
-        for (int j = 0; j < vectors; j++) {
-            assembler.vector(store, j, 0, Address.at(Gpr.R8, j * width.bytes()));
-        }
-        assembler.load(Gpr.R11, Address.at(Gpr.RSP, 3 * Long.BYTES));
-        assembler.add(Gpr.RSI, Gpr.R11);
-        assembler.load(Gpr.R11, Address.at(Gpr.RSP, 4 * Long.BYTES));
-        assembler.add(Gpr.R8, Gpr.R11);
-        assembler.decrement(Gpr.R10);
-        assembler.jumpIfNotZero(piece);
-        assembler.add(Gpr.RDI, Gpr.RDX);
-        assembler.add(Gpr.RCX, Gpr.R9);
-        assembler.decrement(Gpr.RAX);
-        assembler.jumpIfNotZero(row);
-        assembler.returnFromVectorCode();
-        return entry;
     }
 
     private int kernel(Left left, int rows, int lines, int columns) {
@@ -333,8 +264,8 @@ final class EmittedCode {
         int firstB = width.registers() - VECTORS;
         int firstBroadcast = firstB - BROADCASTS;
         for (int j = 0; j < vectors; j++) {
-            int elements = ahead * TileKernels.PANEL + (column + j * width.bytes()) / Float.BYTES;
-            EmittedConversions.load(assembler, format, firstB + j, Address.at(B, elements * format.bytes()));
+            int bytes = ((ahead * ROW + column + j * width.bytes()) / Float.BYTES) * format.bytes();
+            EmittedConversions.load(assembler, format, firstB + j, Address.at(B, bytes));
         }
         for (int line = 0; line < lines; line++) {
             Address address = Address.at(AHEAD, line * LINE);

@@ -64,9 +64,7 @@ final class EmittedConversions {
         for (Format format : Format.values()) {
             for (int blocks = 1; blocks <= 2; blocks++) {
                 int place = place(format, blocks * TileKernels.BLOCK);
-                if (format != Format.F32) {
-                    widenAt[place] = rows(assembler, format, Format.F32, blocks);
-                }
+                widenAt[place] = rows(assembler, format, Format.F32, blocks);
                 if (canNarrow(format)) {
                     narrowAt[place] = rows(assembler, Format.F32, format, blocks);
                 }
@@ -93,9 +91,9 @@ final class EmittedConversions {
         return format == Format.F16 || (format == Format.BF16 && width == Width.ZMM);
     }
 
-    /** Whether there is code for a pair of formats, one of which is F32. */
+    /** Whether there is code for a pair of formats, one of which is F32; both of them is a plain copy. */
     boolean has(Format from, Format to) {
-        return to == Format.F32 ? from != Format.F32 : from == Format.F32 && canNarrow(to);
+        return to == Format.F32 || (from == Format.F32 && canNarrow(to));
     }
 
     /**

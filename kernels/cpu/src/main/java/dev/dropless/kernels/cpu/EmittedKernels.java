@@ -40,10 +40,10 @@ final class EmittedKernels extends ElementwiseKernels {
                 Linker.nativeLinker().downcallHandle(EmittedTranspose.SIGNATURE, Linker.Option.critical(true));
 
         static final MethodHandle COPY =
-                Linker.nativeLinker().downcallHandle(EmittedCode.COPY_SIGNATURE, Linker.Option.critical(true));
-
-        static final MethodHandle CONVERT =
                 Linker.nativeLinker().downcallHandle(EmittedConversions.SIGNATURE, Linker.Option.critical(true));
+
+        static final MethodHandle COPY_PIECES =
+                Linker.nativeLinker().downcallHandle(EmittedCopies.SIGNATURE, Linker.Option.critical(true));
 
         private Calls() {}
     }
@@ -73,6 +73,7 @@ final class EmittedKernels extends ElementwiseKernels {
         static final EmittedCode CODE = new EmittedCode(Width.ZMM, Format.F32);
         static final EmittedTranspose TRANSPOSE = new EmittedTranspose();
         static final EmittedConversions CONVERSIONS = new EmittedConversions(Width.ZMM);
+        static final EmittedCopies COPIES = new EmittedCopies(Width.ZMM);
 
         private Avx512() {}
     }
@@ -125,6 +126,7 @@ final class EmittedKernels extends ElementwiseKernels {
     private static final class Avx2 {
         static final EmittedCode CODE = new EmittedCode(Width.YMM, Format.F32);
         static final EmittedConversions CONVERSIONS = new EmittedConversions(Width.YMM);
+        static final EmittedCopies COPIES = new EmittedCopies(Width.YMM);
 
         private Avx2() {}
     }
@@ -135,6 +137,7 @@ final class EmittedKernels extends ElementwiseKernels {
     private final Width width;
     private final EmittedCode code;
     private final EmittedConversions conversions;
+    private final EmittedCopies copies;
     private final boolean pairs;
 
     /**
@@ -157,6 +160,7 @@ final class EmittedKernels extends ElementwiseKernels {
         this.width = width;
         this.code = width == Width.ZMM ? Avx512.CODE : Avx2.CODE;
         this.conversions = width == Width.ZMM ? Avx512.CONVERSIONS : Avx2.CONVERSIONS;
+        this.copies = width == Width.ZMM ? Avx512.COPIES : Avx2.COPIES;
         this.pairs = pairs;
     }
 
@@ -310,7 +314,7 @@ final class EmittedKernels extends ElementwiseKernels {
         if (blocks > 0) {
             checkRows(1, 2 * BLOCK * blocks, source, Format.BF16, sourceOffset, 0);
             checkRows(1, BLOCK * blocks, to, Format.F32, targetOffset, 0);
-            convert(conversions.rotation(), blocks, source, sourceOffset, 4L * BLOCK, to, targetOffset, 4L * BLOCK);
+            copy(conversions.rotation(), blocks, source, sourceOffset, 4L * BLOCK, to, targetOffset, 4L * BLOCK);
         }
         for (int i = blocks * BLOCK; i < count; i++) {
             int pair = source.get(PAIR, (sourceOffset + 2L * i) * Format.BF16.bytes());
@@ -326,7 +330,7 @@ final class EmittedKernels extends ElementwiseKernels {
         MemorySegment to = MemorySegment.ofArray(target);
         checkRows(1, 2 * PANEL * count, source, Format.BF16, sourceOffset, 0);
         checkRows(1, PANEL * count, to, Format.F32, targetOffset, 0);
-        convert(conversions.pairs(), count, source, sourceOffset, 4L * PANEL, to, targetOffset, 4L * PANEL);
+        copy(conversions.pairs(), count, source, sourceOffset, 4L * PANEL, to, targetOffset, 4L * PANEL);
     }
 
     /** Cache lines to fetch with every term. */
@@ -519,8 +523,9 @@ final class EmittedKernels extends ElementwiseKernels {
             MemorySegment target,
             long targetOffset,
             long targetStride) {
-        MemorySegment entry = code.copyEntry(columns, false);
-        copy(entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
+        MemorySegment entry = copies.entry(columns, false);
+        copyPieces(
+                entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
     }
 
     /** Past the caches, which else would first read what is overwritten. */
@@ -536,8 +541,9 @@ final class EmittedKernels extends ElementwiseKernels {
             long targetStride) {
         long address = target.address() + targetOffset * Float.BYTES;
         boolean aligned = target.isNative() && (address | targetStride * Float.BYTES) % Matrix.ALIGNMENT == 0;
-        MemorySegment entry = code.copyEntry(columns, aligned);
-        copy(entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
+        MemorySegment entry = copies.entry(columns, aligned);
+        copyPieces(
+                entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
     }
 
     @Override
@@ -553,8 +559,8 @@ final class EmittedKernels extends ElementwiseKernels {
             long targetOffset,
             long targetStride,
             long targetStep) {
-        copy(
-                code.copyEntry(columns, false),
+        copyPieces(
+                copies.entry(columns, false),
                 rows,
                 pieces,
                 columns,
@@ -568,7 +574,7 @@ final class EmittedKernels extends ElementwiseKernels {
                 targetStep);
     }
 
-    private static void copy(
+    private static void copyPieces(
             MemorySegment entry,
             int rows,
             int pieces,
@@ -584,14 +590,11 @@ final class EmittedKernels extends ElementwiseKernels {
         if (rows == 0 || pieces == 0) {
             return;
         }
-        checkRows(rows, pieces, columns, source, sourceOffset, sourceStride, sourceStep);
-        checkRows(rows, pieces, columns, target, targetOffset, targetStride, targetStep);
-        if (target.isReadOnly()) {
-            throw new IllegalArgumentException(
-                    "target: expected memory that can be written, found a read-only segment");
-        }
+        checkPieces(rows, pieces, columns, source, sourceOffset, sourceStride, sourceStep);
+        checkPieces(rows, pieces, columns, target, targetOffset, targetStride, targetStep);
+        checkWritable(target);
         try {
-            Calls.COPY.invokeExact(
+            Calls.COPY_PIECES.invokeExact(
                     entry,
                     source,
                     sourceOffset,
@@ -605,6 +608,15 @@ final class EmittedKernels extends ElementwiseKernels {
                     targetStep * Float.BYTES);
         } catch (Throwable e) { // what invokeExact declares
             throw ForeignCall.unchecked(e);
+        }
+    }
+
+    private static void checkPieces(
+            int rows, int pieces, int columns, MemorySegment segment, long offset, long stride, long step) {
+        long last = offset + (rows - 1L) * stride + (pieces - 1L) * step + columns;
+        if ((rows | pieces) < 0 || (offset | stride | step) < 0 || last > segment.byteSize() / Float.BYTES) {
+            throw new IndexOutOfBoundsException("%d rows of %d x %d at %d, stride %d, step %d of %d bytes"
+                    .formatted(rows, pieces, columns, offset, stride, step, segment.byteSize()));
         }
     }
 
@@ -632,7 +644,7 @@ final class EmittedKernels extends ElementwiseKernels {
         checkRows(rows, columns, target, to, targetOffset, targetStride);
         checkWritable(target);
         MemorySegment entry = conversions.entry(from, to, columns);
-        convert(
+        copy(
                 entry,
                 rows,
                 source,
@@ -644,7 +656,7 @@ final class EmittedKernels extends ElementwiseKernels {
     }
 
     /** Offsets in elements, strides in bytes. */
-    private static void convert(
+    private static void copy(
             MemorySegment entry,
             int rows,
             MemorySegment source,
@@ -654,7 +666,7 @@ final class EmittedKernels extends ElementwiseKernels {
             long targetOffset,
             long targetBytes) {
         try {
-            Calls.CONVERT.invokeExact(
+            Calls.COPY.invokeExact(
                     entry, source, sourceOffset, sourceBytes, target, targetOffset, targetBytes, (long) rows);
         } catch (Throwable e) { // what invokeExact declares
             throw ForeignCall.unchecked(e);
@@ -667,15 +679,6 @@ final class EmittedKernels extends ElementwiseKernels {
         if (rows < 0 || (offset | stride) < 0 || last > segment.byteSize() / format.bytes()) {
             throw new IndexOutOfBoundsException("%d rows of %d at %d, stride %d of %d bytes"
                     .formatted(rows, columns, offset, stride, segment.byteSize()));
-        }
-    }
-
-    private static void checkRows(
-            int rows, int pieces, int columns, MemorySegment segment, long offset, long stride, long step) {
-        long last = offset + (rows - 1L) * stride + (pieces - 1L) * step + columns;
-        if ((rows | pieces) < 0 || (offset | stride | step) < 0 || last > segment.byteSize() / Float.BYTES) {
-            throw new IndexOutOfBoundsException("%d rows of %d x %d at %d, stride %d, step %d of %d bytes"
-                    .formatted(rows, pieces, columns, offset, stride, step, segment.byteSize()));
         }
     }
 

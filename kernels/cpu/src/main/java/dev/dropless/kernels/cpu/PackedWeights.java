@@ -258,19 +258,7 @@ final class PackedWeights {
             for (int part = 0; part < parts; part++) {
                 long from = matrix.index(row, (long) part * outputs + panel * lane);
                 int to = k * PANEL + part * lane;
-                Rows.copyPieces(
-                        kernels,
-                        rows,
-                        count,
-                        lane,
-                        matrix,
-                        from,
-                        matrix.rowStride(),
-                        lane,
-                        target,
-                        to,
-                        PANEL,
-                        scratch.panelStride);
+                Rows.copyPieces(kernels, rows, count, lane, matrix, from, lane, target, to, PANEL, stride);
             }
             return;
         }

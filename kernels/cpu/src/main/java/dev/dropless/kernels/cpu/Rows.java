@@ -105,7 +105,7 @@ final class Rows {
         }
     }
 
-    /** Copies short pieces of rows of a matrix, one beside the other there and {@code targetStep} apart in the target, to floats. */
+    /** As {@link TileKernels#copyPieces}, from the rows of a matrix that {@link #converts}. */
     static void copyPieces(
             TileKernels kernels,
             int rows,
@@ -113,30 +113,21 @@ final class Rows {
             int columns,
             Matrix matrix,
             long index,
-            long stride,
             long step,
             MemorySegment target,
             long offset,
             long targetStride,
             long targetStep) {
         if (matrix.type() == ElementType.F32) {
+            MemorySegment source = matrix.segment();
+            long stride = matrix.rowStride();
             kernels.copyPieces(
-                    rows,
-                    pieces,
-                    columns,
-                    matrix.segment(),
-                    index,
-                    stride,
-                    step,
-                    target,
-                    offset,
-                    targetStride,
-                    targetStep);
+                    rows, pieces, columns, source, index, stride, step, target, offset, targetStride, targetStep);
             return;
         }
-        for (int piece = 0; piece < pieces; piece++) {
-            long from = index + piece * step;
-            copy(kernels, rows, columns, matrix, from, stride, target, offset + piece * targetStep, targetStride);
+        for (int row = 0; row < rows; row++) {
+            long from = index + row * matrix.rowStride();
+            copy(kernels, pieces, columns, matrix, from, step, target, offset + row * targetStride, targetStep);
         }
     }
 

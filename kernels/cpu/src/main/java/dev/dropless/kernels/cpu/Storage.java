@@ -48,8 +48,8 @@ final class Storage {
         return switch (format) {
             case F32 -> {
                 float[] array = new float[Math.addExact(elements, LEAD)];
-                yield new Storage(
-                        format, array, LEAD, MemorySegment.ofArray(array).asSlice((long) LEAD * Float.BYTES));
+                MemorySegment segment = MemorySegment.ofArray(array).asSlice((long) LEAD * Float.BYTES);
+                yield new Storage(format, array, LEAD, segment);
             }
             case BF16, F16 -> of(format, MemorySegment.ofArray(new short[elements]));
             case INT8 -> of(format, MemorySegment.ofArray(new byte[elements]));

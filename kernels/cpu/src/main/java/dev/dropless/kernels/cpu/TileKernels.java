@@ -199,31 +199,6 @@ interface TileKernels {
         }
     }
 
-    /** Whether {@link #convertRows} is there for a pair of formats. */
-    default boolean converts(Format from, Format to) {
-        return false;
-    }
-
-    /**
-     * Copies short rows between F32 and another format, rounding once. Strides and offsets are in elements.
-     *
-     * @param rows how many
-     * @param columns elements of each, BLOCK or PANEL
-     */
-    default void convertRows(
-            int rows,
-            int columns,
-            Format from,
-            MemorySegment source,
-            long sourceOffset,
-            long sourceStride,
-            Format to,
-            MemorySegment target,
-            long targetOffset,
-            long targetStride) {
-        throw new UnsupportedOperationException("%s to %s".formatted(from, to));
-    }
-
     /**
      * Copies several short pieces of every row: {@link #copyRows} for each of the pieces.
      *
@@ -261,6 +236,31 @@ interface TileKernels {
             long targetOffset,
             long targetStride) {
         copyRows(rows, columns, source, sourceOffset, sourceStride, target, targetOffset, targetStride);
+    }
+
+    /** Whether {@link #convertRows} is there for a pair of formats. */
+    default boolean converts(Format from, Format to) {
+        return false;
+    }
+
+    /**
+     * Copies short rows between F32 and another format, rounding once. Strides and offsets are in elements.
+     *
+     * @param rows how many
+     * @param columns elements of each, BLOCK or PANEL
+     */
+    default void convertRows(
+            int rows,
+            int columns,
+            Format from,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            Format to,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        throw new UnsupportedOperationException("%s to %s".formatted(from, to));
     }
 
     /** y[i] = fma(alpha, x[i], y[i]). */

@@ -75,7 +75,9 @@ class AllocationTest {
         Matrix x = matrix(arena, tokens, H);
         Matrix y = matrix(arena, tokens, H);
         Matrix combineWeights = matrix(arena, tokens, TOP_K);
+        Matrix dCombineWeights = matrix(arena, tokens, TOP_K);
         Matrix pre = matrix(arena, rows, 2 * F);
+        Matrix dPre = matrix(arena, rows, 2 * F);
         Matrix hidden = matrix(arena, rows, F);
         Matrix out = matrix(arena, rows, H);
         Activation silu = Activation.of(Activation.Function.SILU);
@@ -86,10 +88,10 @@ class AllocationTest {
         calls.put(
                 "downDgrad",
                 () -> kernels.downDgrad(
-                        plan, y, combineWeights, weights, silu, pre, hidden, true, pre, combineWeights));
+                        plan, y, combineWeights, weights, silu, pre, hidden, true, dPre, dCombineWeights));
         calls.put("downWgrad", () -> kernels.downWgrad(plan, hidden, y, combineWeights, gradients));
-        calls.put("upDgrad", () -> kernels.upDgrad(plan, pre, weights, out));
-        calls.put("upWgrad", () -> kernels.upWgrad(plan, x, null, pre, gradients));
+        calls.put("upDgrad", () -> kernels.upDgrad(plan, dPre, weights, out));
+        calls.put("upWgrad", () -> kernels.upWgrad(plan, x, null, dPre, gradients));
         calls.put("aggregate", () -> kernels.aggregate(plan, out, null, null, y, false, null));
         return calls;
     }

@@ -55,7 +55,7 @@ class LargeProblemTest {
     }
 
     /** Forward and backward; every output in order. */
-    private static List<float[]> layer(ExpertShape shape, ElementType type, int tokens, TileKernels tile, int threads) {
+    private static List<float[]> layer(ExpertShape shape, int tokens, ElementType type, TileKernels tile, int threads) {
         Random random = new Random(5);
         Topology topology = topology(tokens);
         int n = topology.rows();
@@ -67,7 +67,7 @@ class LargeProblemTest {
                 ExpertWeights gradients = kernels.experts().allocate(shape, ElementType.F32);
                 ExpertPlan plan = kernels.experts().plan(topology)) {
             for (WeightPart part : WeightPart.values()) {
-                for (int e = 0; shape.has(part) && e < shape.numExperts(); e++) {
+                for (int e = 0; e < shape.numExperts(); e++) {
                     weights.load(part, e, normal(random, 0.03, shape.rows(part), shape.columns(part)), Transpose.N);
                 }
             }
@@ -124,23 +124,27 @@ class LargeProblemTest {
 
     @Test
     void wideTokens() {
-        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 2083, 91, true, true, true), TOKENS, ElementType.F32);
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 2083, 35, true, true, true), TOKENS);
     }
 
     @Test
     void wideExperts() {
-        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 67, 1061, true, true, true), TOKENS, ElementType.F32);
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 35, 1061, true, true, true), TOKENS);
     }
 
     /** Panels that are moved apart. */
     @Test
     void sizesOfManyCacheSets() {
-        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 256, 512, true, false, false), 71, ElementType.F32);
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 256, 512, true, true, true), 71);
     }
 
     @Test
     void manyTokens() {
-        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 33, 17, true, true, true), 2700, ElementType.F32);
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 33, 17, true, true, true), 2700);
+    }
+
+    private static void assertTiersAndThreadCountsAgree(ExpertShape shape, int tokens) {
+        assertTiersAndThreadCountsAgree(shape, tokens, ElementType.F32);
     }
 
     /** Rows of an even number of bfloat16 are multiplied by pairs where that is faster, and in one test where not. */
@@ -150,7 +154,7 @@ class LargeProblemTest {
     }
 
     private static void assertTiersAndThreadCountsAgree(ExpertShape shape, int tokens, ElementType type) {
-        List<float[]> expected = layer(shape, type, tokens, CpuTier.SCALAR.create(), 2);
+        List<float[]> expected = layer(shape, tokens, type, CpuTier.SCALAR.create(), 2);
         for (float[] values : expected) {
             for (float value : values) {
                 assertTrue(Float.isFinite(value));
@@ -158,7 +162,7 @@ class LargeProblemTest {
         }
         for (TileKernels tier : tiers()) {
             for (int threads = 1; threads <= 3; threads++) {
-                List<float[]> actual = layer(shape, type, tokens, tier, threads);
+                List<float[]> actual = layer(shape, tokens, type, tier, threads);
                 for (int i = 0; i < expected.size(); i++) {
                     assertArrayEquals(
                             expected.get(i), actual.get(i), tier.description() + " " + i + ", " + threads + " threads");

@@ -187,17 +187,17 @@ class NarrowFormatsTest {
             }
             float[] wide = new float[size];
             b.read(0, size, wide, 0);
-            float[] a = normal(3 + rows * TileKernels.ROW_STRIDE);
+            Storage a = Storage.of(normal(3 + rows * TileKernels.ROW_STRIDE));
             float[] expected = normal(rows * TileKernels.PANEL);
             float[] actual = expected.clone();
             Storage wideB = Storage.of(wide);
-            scalar.multiply(rows, depth, Storage.of(a), 3, wideB, 160, Storage.of(expected), 0, wideB, 0, 0);
-            kernels.multiply(rows, depth, Storage.of(a), 3, b, 160, Storage.of(actual), 0, b, 0, depth * 16);
+            scalar.multiply(rows, depth, a, 3, wideB, 160, Storage.of(expected), 0, wideB, 0, 0);
+            kernels.multiply(rows, depth, a, 3, b, 160, Storage.of(actual), 0, b, 0, depth * 16);
             assertArrayEquals(expected, actual, kernels.description() + " " + format + " " + rows + " x " + depth);
             int outside = format.bytes() == 1 ? 161 : 192;
             assertThrows(
                     IndexOutOfBoundsException.class,
-                    () -> kernels.multiply(rows, depth, Storage.of(a), 3, b, outside, Storage.of(actual), 0, b, 0, 0));
+                    () -> kernels.multiply(rows, depth, a, 3, b, outside, Storage.of(actual), 0, b, 0, 0));
         }
     }
 
