@@ -198,7 +198,7 @@ class EvalCommandTest {
         assertBadInput(CommandRunner.run("eval", "--case", file, "--check", "--path", "dense"), "--path");
         assertBadInput(
                 CommandRunner.run("eval", "--case", file, "--check", "--precision", "f32", "--backend", "gpu"),
-                "backend: expected one of cuda, cpu, reference, cusparse, found \"gpu\"");
+                "backend: expected one of cuda, cpu, tornado, reference, cusparse, found \"gpu\"");
         assertBadInput(
                 CommandRunner.run("eval", "--case", file, "--check", "--threads", "0"), "threads: expected at least 1");
         assertBadInput(
