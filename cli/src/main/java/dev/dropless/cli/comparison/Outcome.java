@@ -42,12 +42,12 @@ public record Outcome(double[] y, double[] dX, double[] dRouter, double[] dExper
                 new Part("expert gradients", Difference.of(dExperts, expected.dExperts)));
     }
 
-    static double[] router(MoeGradients gradients) {
+    static Matrix router(MoeGradients gradients) {
         Matrix router = gradients.routerWeight();
         if (router == null) {
             throw new IllegalStateException("the router was frozen");
         }
-        return router.toDoubles();
+        return router;
     }
 
     /** All parts of all experts, in an order that does not depend on the back end's layout. */

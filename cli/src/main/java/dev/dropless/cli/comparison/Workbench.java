@@ -2,16 +2,13 @@ package dev.dropless.cli.comparison;
 
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
-import dev.dropless.blocksparse.spi.KernelMemory;
+import dev.dropless.blocksparse.spi.BackendOptions;
+import dev.dropless.blocksparse.spi.Backends;
 import dev.dropless.blocksparse.spi.Kernels;
-import dev.dropless.moe.ForwardOptions;
-import dev.dropless.moe.MemoryPolicy;
 import dev.dropless.moe.MoeConfig;
-import dev.dropless.moe.MoeGradients;
 import dev.dropless.moe.MoeLayer;
 import dev.dropless.moe.Precision;
 import dev.dropless.moe.SavedState;
-import dev.dropless.moe.Trainable;
 import dev.dropless.moe.padded.CapacityPolicy;
 import dev.dropless.moe.padded.DropReport;
 import dev.dropless.moe.padded.PaddedExecution;
@@ -22,20 +19,25 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
-/** One layer and one batch, computed dropless and padded on the same parameters. Host back ends only. */
+/**
+ * One layer and one batch, computed dropless and padded on the same parameters. The padded baseline needs host memory: beside a device it is computed by back end
+ * "{@value #HOST}", and says so in its name.
+ */
 public final class Workbench implements AutoCloseable {
 
+    private static final String HOST = "cpu";
+
     private final Kernels kernels;
-    private final KernelMemory.Scope scope;
+    private final Kernels hostKernels;
     private final LayerShape shape;
     private final MoeConfig config;
     private final MoeLayer dropless;
+    private final MoeLayer hostLayer;
     private final List<MoeLayer> padded = new ArrayList<>();
     private final Matrix x;
     private final Matrix dY;
-    private final Matrix y;
-    private final Matrix dX;
-    private final MoeGradients gradients;
+    private final Batch batch;
+    private final Batch hostBatch;
     private final Routing routing;
     private final Topology topology;
 
@@ -54,22 +56,32 @@ public final class Workbench implements AutoCloseable {
         this.shape = shape;
         this.config = shape.config(router);
         int tokens = x.length / config.hiddenSize();
-        this.scope = kernels.memory().open();
-        this.x = copied(x, tokens);
-        this.dY = copied(dY, tokens);
-        this.y = scope.allocate(ElementType.F32, tokens, config.hiddenSize());
-        this.dX = scope.allocate(ElementType.F32, tokens, config.hiddenSize());
-        this.dropless = MoeLayer.create(kernels, config, Precision.F32);
-        shape.initializer().initialize(dropless.parameters(), seed);
-        this.gradients = dropless.newGradients(Trainable.all(), ElementType.F32);
-        this.routing = dropless.forward(this.x, y, ForwardOptions.evaluation());
+        this.x = Matrix.of(x, tokens, config.hiddenSize());
+        this.dY = Matrix.of(dY, tokens, config.hiddenSize());
+        boolean host = kernels.memory().space().isHost();
+        this.hostKernels = host ? kernels : Backends.byName(HOST).open(BackendOptions.defaults());
+        this.hostLayer = MoeLayer.create(hostKernels, config, Precision.F32);
+        shape.initializer().initialize(hostLayer.parameters(), seed);
+        this.hostBatch = new Batch(hostKernels, hostLayer, ElementType.F32, tokens, this.x, this.dY);
+        if (host) {
+            this.dropless = hostLayer;
+            this.batch = hostBatch;
+        } else {
+            this.dropless = MoeLayer.create(kernels, config, Precision.F32);
+            Parameters.copy(hostKernels, hostLayer.parameters(), kernels, dropless.parameters());
+            this.batch = new Batch(kernels, dropless, ElementType.F32, tokens, this.x, this.dY);
+        }
+        this.routing = batch.route(dropless);
         this.topology = Topology.of(routing.expertIds(), routing.topK(), routing.numExperts());
     }
 
-    private Matrix copied(float[] values, int tokens) {
-        Matrix matrix = scope.allocate(ElementType.F32, tokens, config.hiddenSize());
-        kernels.memory().copy(Matrix.of(values, tokens, config.hiddenSize()), matrix);
-        return matrix;
+    /**
+     * Returns the kernels of what can only be computed in host memory.
+     *
+     * @return those given, unless their memory is a device's; closed by this
+     */
+    public Kernels hostKernels() {
+        return hostKernels;
     }
 
     /**
@@ -123,9 +135,10 @@ public final class Workbench implements AutoCloseable {
     }
 
     private Contender padded(String name, CapacityPolicy capacity) {
-        MoeLayer layer = PaddedExecution.layerLike(kernels, dropless, capacity);
+        MoeLayer layer = PaddedExecution.layerLike(hostKernels, hostLayer, capacity);
         padded.add(layer);
-        return new Contender(name, layer, DropReport.of(topology, capacity, 1));
+        String where = hostKernels == kernels ? "" : " (on %s)".formatted(HOST);
+        return new Contender(name + where, layer, DropReport.of(topology, capacity, 1));
     }
 
     /**
@@ -135,16 +148,11 @@ public final class Workbench implements AutoCloseable {
      * @return everything it computed
      */
     public Outcome compute(MoeLayer layer) {
-        gradients.zero();
-        pass(layer);
-        return new Outcome(
-                y.toDoubles(), dX.toDoubles(), Outcome.router(gradients), Outcome.experts(config, gradients));
+        return batchOf(layer).compute(layer);
     }
 
-    private void pass(MoeLayer layer) {
-        SavedState saved =
-                layer.forwardTraining(x, y, ForwardOptions.evaluation(), MemoryPolicy.SAVE_ALL, Trainable.all());
-        layer.backward(saved, dY, dX, gradients, List.of());
+    private Batch batchOf(MoeLayer layer) {
+        return padded.contains(layer) ? hostBatch : batch;
     }
 
     /**
@@ -162,11 +170,11 @@ public final class Workbench implements AutoCloseable {
         for (int round = -warmUps; round < runs; round++) {
             for (int c = 0; c < contenders.size(); c++) {
                 MoeLayer layer = contenders.get(c).layer();
+                Batch operands = batchOf(layer);
                 long start = System.nanoTime();
-                SavedState saved = layer.forwardTraining(
-                        x, y, ForwardOptions.evaluation(), MemoryPolicy.SAVE_ALL, Trainable.all());
+                SavedState saved = operands.forward(layer);
                 long middle = System.nanoTime();
-                layer.backward(saved, dY, dX, gradients, List.of());
+                operands.backward(layer, saved);
                 long end = System.nanoTime();
                 if (round >= 0) {
                     forward[c][round] = middle - start;
@@ -193,30 +201,22 @@ public final class Workbench implements AutoCloseable {
      */
     public Outcome recompute(Kernels other, Precision precision, int tokens) {
         MoeConfig fixed = shape.config(shape.router(routing.expertIds()));
-        ElementType type = precision.router();
         try (MoeLayer layer = MoeLayer.create(other, fixed, precision);
-                MoeGradients sums = layer.newGradients(Trainable.all(), type);
-                KernelMemory.Scope memory = other.memory().open()) {
-            Parameters.copy(dropless.parameters(), layer.parameters());
-            Matrix tokensIn = memory.allocate(type, tokens, config.hiddenSize());
-            Matrix gradient = memory.allocate(type, tokens, config.hiddenSize());
-            Matrix output = memory.allocate(type, tokens, config.hiddenSize());
-            Matrix inputGradient = memory.allocate(type, tokens, config.hiddenSize());
-            tokensIn.copyFrom(x.sliceRows(0, tokens));
-            gradient.copyFrom(dY.sliceRows(0, tokens));
-            SavedState saved = layer.forwardTraining(
-                    tokensIn, output, ForwardOptions.evaluation(), MemoryPolicy.SAVE_ALL, Trainable.all());
-            layer.backward(saved, gradient, inputGradient, sums, List.of());
-            return new Outcome(
-                    output.toDoubles(), inputGradient.toDoubles(), Outcome.router(sums), Outcome.experts(config, sums));
+                Batch part = new Batch(other, layer, precision.router(), tokens, x, dY)) {
+            Parameters.copy(kernels, dropless.parameters(), other, layer.parameters());
+            return part.compute(layer);
         }
     }
 
     @Override
     public void close() {
         padded.forEach(MoeLayer::close);
-        gradients.close();
+        batch.close();
         dropless.close();
-        scope.close();
+        if (hostKernels != kernels) {
+            hostBatch.close();
+            hostLayer.close();
+            hostKernels.close();
+        }
     }
 }

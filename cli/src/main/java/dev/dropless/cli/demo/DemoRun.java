@@ -119,10 +119,13 @@ public final class DemoRun {
         agreements.addAll(
                 Agreement.inSinglePrecision("dropless = float64 reference, %d tokens".formatted(tokens), fused, exact));
         // Closing it would close the kernels that it borrows.
-        Kernels composed = new ComposedKernels(kernels, SPARSE_BLOCK, false);
+        Kernels composed = new ComposedKernels(bench.hostKernels(), SPARSE_BLOCK, false);
         Outcome sparse = bench.recompute(composed, Precision.F32, tokens);
         agreements.addAll(Agreement.inSinglePrecision(
-                "SDD and DSD = float64 reference, %d tokens".formatted(tokens), sparse, exact));
+                "SDD and DSD%s = float64 reference, %d tokens"
+                        .formatted(bench.hostKernels() == kernels ? "" : " on the host", tokens),
+                sparse,
+                exact));
     }
 
     /** One row for the stored tensor that comes closest to its limit. */
