@@ -11,6 +11,8 @@
 // same, as the stripes of one expert do. The sum of a DSD tile runs over the blocks of its stripe; where their heights are ragged, or the block
 // size is no multiple of 64, the rest of a stage is cleared.
 //
+// Results that are overwritten and of the kernel's type leave in boxes, where there is a map for them; others in runs of fp32.
+//
 // The block size is at most 128 or a multiple of 128, and a multiple of 8; all block columns are that wide; the data of the sparse matrix are a matrix
 // of rows of one block's width for the copy engine. Where rows of a dense operand go on across block rows (SDD: kernels tn and
 // tt; DSD and DDS: tt), these begin at multiples of 8. Everything else is for block_sparse.cu.
@@ -29,6 +31,7 @@ struct HopperBlocksArguments {
     int64_t kind;               // ProductKind
     const TensorMap *a, *b;     // boxes of 64 x 128 where the summed dimension is contiguous, else 64 x 64; of a sparse a: its data as [*, B]
     Matrix c;                   // any type; of SDD the data of the blocks
+    const TensorMap *c_map;     // box 64 x 64, of SDD [*, B]: where C is overwritten, of the kernel's type and not of DDS. Else null
     int64_t rows, columns, depth;  // of the product as computed; those that a pattern has are not read
     int64_t accumulate;         // not for SDD
     int64_t ragged;             // whether block rows may be lower than B
@@ -39,10 +42,10 @@ struct HopperBlocksArguments {
 
 // 128 columns of a block row: part of a block, or nothing.
 struct BlockPart {
-    int columns = 0;     // that are stored
-    int column = 0;      // first, in the dense operand
-    int64_t result = 0;  // first element, of the block row's tile, in the data
-    int stride = 0;      // of its rows
+    int columns = 0;   // that are stored
+    int column = 0;    // first, in the dense operand
+    int data_row = 0;  // first row and column, of the block row's tile, in the data as a matrix [*, B]
+    int inner = 0;
 };
 
 struct BlocksTile {
@@ -83,11 +86,16 @@ struct BlocksGeometry {
         if (block >= p.first_block[row + 1]) return part;
         int column = p.column_of[block];
         int inner_row = row_tile % parts_per_side() * kTile, inner = n % parts_per_side() * kTile;
-        part.stride = static_cast<int>(p.column_offset[column + 1] - p.column_offset[column]);
-        part.columns = clamp_count(part.stride - inner, kTile);
+        part.columns = clamp_count(p.block_size - inner, kTile);
         part.column = static_cast<int>(p.column_offset[column]) + inner;
-        part.result = p.data_offset[block] + int64_t{inner_row} * part.stride + inner;
+        part.data_row = data_row(block) + inner_row;
+        part.inner = inner;
         return part;
+    }
+
+    // First row of a block in the data. Offsets and block sizes are multiples of 8, and rows fit into 31 bits.
+    __device__ __forceinline__ int data_row(int block) const {
+        return static_cast<int>(static_cast<unsigned>(args.pattern.data_offset[block] >> 3) / static_cast<unsigned>(args.pattern.block_size >> 3));
     }
 };
 
@@ -151,8 +159,9 @@ struct PartsWriter {
         int in_part = column % kTile;
         int count = clamp_count((second ? right.columns : left.columns) - in_part, kRun);
         if (count == 0 || !stores_row(row, tile.rows)) return;
-        int64_t index = second ? right.result + int64_t{row} * right.stride : left.result + int64_t{row} * left.stride;
-        store_run(args.c.data, args.c.type, index + in_part, count, v);
+        int64_t data_row = (second ? right.data_row : left.data_row) + row;
+        int64_t index = data_row * args.pattern.block_size + (second ? right.inner : left.inner) + in_part;
+        store_run(args.c.data, args.c.type, index, count, v);
     }
 };
 
@@ -170,6 +179,7 @@ template <class Engine> struct HopperBlocksJob : BlocksGeometry {
     __device__ __forceinline__ void acquire_maps() const {
         acquire_tensor_map(args.a);
         acquire_tensor_map(args.b);
+        if (args.c_map != nullptr) acquire_tensor_map(args.c_map);
     }
 
     __device__ __forceinline__ bool sparse_first() const { return args.kind == kDsd || args.kind == kDds; }
@@ -282,7 +292,7 @@ template <class Engine> struct HopperBlocksJob : BlocksGeometry {
             return;
         }
         expect(stage, Engine::kBytesA + Engine::kBytesB);
-        int row = static_cast<int>(static_cast<unsigned>(args.pattern.data_offset[s.block]) / static_cast<unsigned>(block_size()));
+        int row = data_row(s.block);
         if constexpr (kByBlockRow) {
             load_a<Engine>(stage, args.a, row + tile.inner_row, s.inner);
         } else {
@@ -321,12 +331,45 @@ template <class Engine> struct HopperBlocksJob : BlocksGeometry {
         clear_tails<Engine, true>(stage, left(tile, step));
     }
 
-    __device__ __forceinline__ void write(
-        const BlocksTile &tile, const float (&sums)[Engine::kSums], const Staging &staging) const {
+    __device__ __forceinline__ BlockPart left_part(const BlocksTile &tile) const {
+        return part(tile.row_tile, row_tiles(), tile.column);
+    }
+    __device__ __forceinline__ BlockPart right_part(const BlocksTile &tile) const {
+        return part(tile.row_tile, row_tiles(), tile.column + 1);
+    }
+
+    // Sums that are only rounded: 64 columns at a time, by the copy engine.
+    __device__ __forceinline__ void write_boxes(
+        const BlocksTile &tile, const float (&sums)[Engine::kSums], Staging &staging) const {
+        int above = staging.warpgroup * kWarpgroupRows;
+        BlockPart left, right;
         if (args.kind == kSdd) {
-            write_runs(PartsWriter{args, tile, part(tile.row_tile, row_tiles(), tile.column),
-                                   part(tile.row_tile, row_tiles(), tile.column + 1)},
-                       sums, staging);
+            left = left_part(tile);
+            right = right_part(tile);
+        }
+#pragma unroll
+        for (int box = 0; box < Engine::kColumns / kBoxColumns; box++) {
+            Matrix to = args.c;
+            int64_t columns = args.columns, column = tile.column + box * kBoxColumns, row = tile.row;
+            if (args.kind == kSdd) {
+                const BlockPart &part = box < 2 ? left : right;
+                to.stride = args.pattern.block_size;
+                columns = part.inner + part.columns;
+                column = part.inner + box % 2 * kBoxColumns;
+                row = part.data_row;
+            }
+            if (column < columns) {
+                staging.store<typename Engine::Element>(args.c_map, to, columns, column, row + above, tile.rows - above,
+                                 [&](int i) { return sums[box * 32 + i]; });
+            }
+        }
+    }
+
+    __device__ __forceinline__ void write(const BlocksTile &tile, const float (&sums)[Engine::kSums], Staging &staging) const {
+        if (args.c_map != nullptr) {
+            write_boxes(tile, sums, staging);
+        } else if (args.kind == kSdd) {
+            write_runs(PartsWriter{args, tile, left_part(tile), right_part(tile)}, sums, staging);
         } else if (args.kind == kDds) {
             write_runs(BlocksWriter<true>{args, tile}, sums, staging);
         } else {

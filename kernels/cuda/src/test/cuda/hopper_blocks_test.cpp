@@ -80,10 +80,11 @@ void HopperProducts::run(int64_t kind, bool ta, bool tb) {
     MatrixBuffer a = sparse_first ? blocks() : dense(rows, depth, ta), b = dense(depth, columns, tb);
     poison(a);
     poison(b);
-    int64_t result_type = random.of({kF32, kBf16, kF16});
-    bool turned = kind == kDds, accumulate = kind != kSdd && random.flip();
-    MatrixBuffer c(kind == kSdd ? 1 : turned ? columns : rows, kind == kSdd ? pattern.elements() : turned ? rows : columns, result_type,
-                   kind == kSdd ? 0 : random.of({0, 5, 8}));
+    bool turned = kind == kDds, boxes = !turned && random.flip(), accumulate = kind != kSdd && !boxes && random.flip();
+    int64_t result_type = boxes ? type : random.of({kF32, kBf16, kF16});
+    int64_t c_columns = turned ? rows : columns, c_gap = boxes ? 8 * random.below(2) : random.of({0, 5, 8});
+    MatrixBuffer c(kind == kSdd ? 1 : turned ? columns : rows, kind == kSdd ? pattern.elements() : c_columns, result_type,
+                   kind == kSdd ? 0 : c_gap);
     std::vector<double> old;
     for (int64_t i = 0; i < c.rows; i++) {
         for (int64_t j = 0; j < c.columns; j++) {
@@ -91,9 +92,12 @@ void HopperProducts::run(int64_t kind, bool ta, bool tb) {
             old.push_back(accumulate ? c.get(i, j) : 0);
         }
     }
-    TensorMap a_map{}, b_map = map_of(b, tb ? kTile : kBoxColumns);
-    if (a.rows > 0) a_map = map_of(a, ta ? kBoxColumns : kTile);
-    HopperBlocksArguments args{kind, &a_map, &b_map, c.argument(), rows, columns, depth, accumulate, is_ragged() || random.flip(),
+    Maps maps;
+    const TensorMap *a_map = maps.of(a, ta ? kBoxColumns : kTile), *b_map = maps.of(b, tb ? kTile : kBoxColumns), *c_map = nullptr;
+    if (boxes && kind == kSdd) c_map = maps.of(c, pattern.elements() / pattern.block_size, pattern.block_size, pattern.block_size, kBoxColumns);
+    if (boxes && kind != kSdd) c_map = maps.of(c, kBoxColumns);
+    maps.make(seed);
+    HopperBlocksArguments args{kind, a_map, b_map, c.argument(), c_map, rows, columns, depth, accumulate, is_ragged() || random.flip(),
                                most_blocks() + random.below(2), random.of({1, 2, 8}), pattern.argument()};
     launch(ta, tb, args);
 

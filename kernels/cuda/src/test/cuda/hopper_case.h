@@ -16,9 +16,11 @@ struct Maps {
     Buffer<TensorMap> maps{kMost};
 
     // The map of a matrix in boxes of so many rows; it exists once `make` has run.
-    const TensorMap *of(MatrixBuffer &matrix, int box_rows) {
-        args.fields[args.count] = {matrix.buffer.data(), matrix.type,  matrix.columns, matrix.rows,
-                                   matrix.stride * 2,    kBoxColumns, box_rows};
+    const TensorMap *of(MatrixBuffer &matrix, int box_rows) { return of(matrix, matrix.rows, matrix.columns, matrix.stride, box_rows); }
+
+    // The same of its memory as another matrix.
+    const TensorMap *of(MatrixBuffer &matrix, int64_t rows, int64_t columns, int64_t stride, int box_rows) {
+        args.fields[args.count] = {matrix.buffer.data(), matrix.type, columns, rows, stride * 2, kBoxColumns, box_rows};
         return maps.data() + args.count++;
     }
 

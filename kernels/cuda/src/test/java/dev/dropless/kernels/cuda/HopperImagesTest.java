@@ -80,7 +80,7 @@ class HopperImagesTest {
                 // Tiles of one warpgroup alone: both halves, and for tiles of at most 64 rows the first one.
                 case "down_dgrad", "up_wgrad_short", "down_wgrad_short" -> new Use(12, 0, true);
                 case "up_wgrad", "down_wgrad" -> new Use(4, 0, true);
-                case "blocks_nn", "blocks_nt", "blocks_tn", "blocks_tt" -> new Use(4, 0, false);
+                case "blocks_nn", "blocks_nt", "blocks_tn", "blocks_tt" -> new Use(4, 4, false);
                 default -> throw new IllegalArgumentException("operation: no expectations for " + operation);
             };
         }
