@@ -40,8 +40,8 @@ class ModuleArrowsTest {
             new Module("kernels.cuda", List.of("topology", "blocksparse"), List.of("jcuda..")),
             new Module(
                     "kernels.tornado",
-                    List.of("topology", "blocksparse"),
-                    List.of("uk.ac.manchester.tornado.api..", "uk.ac.manchester.tornado.runtime.library..")),
+                    List.of("topology", "blocksparse", "kernels.cuda"),
+                    List.of("uk.ac.manchester.tornado.api..", "uk.ac.manchester.tornado.runtime..")),
             new Module("moe", List.of("topology", "blocksparse"), List.of()),
             new Module("safetensors", List.of(), List.of("com.fasterxml.jackson.core..")));
 

@@ -15,6 +15,7 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -120,7 +121,10 @@ class RunFamiliesTest {
     private Path run(Path checkpoint, SafetensorsFile stored, String... more) {
         Path output = temporary.resolve("y.safetensors");
         List<Object> arguments = new ArrayList<>(List.of("run", "--checkpoint", checkpoint, "--input", stored.path()));
-        arguments.addAll(List.of("--tensor", "case.input", "--output", output, "--precision", "f64"));
+        arguments.addAll(List.of("--tensor", "case.input", "--output", output));
+        if (!List.of(more).contains("--precision")) {
+            arguments.addAll(List.of("--precision", "f64"));
+        }
         if (stored.contains("case.input_ids")) {
             arguments.addAll(List.of("--token-ids", "case.input_ids"));
         }
@@ -129,6 +133,40 @@ class RunFamiliesTest {
         assertThat(result.err()).as("%s", checkpoint).isEmpty();
         assertThat(result.status()).isZero();
         return output;
+    }
+
+    /** A column's largest weight is 127 steps, so that products of some hundred random terms are off by about 1 in 200. */
+    @Test
+    void expertsIn8BitsAreCloseAndOthersThanInt8AreRefused() throws IOException {
+        Path checkpoint = ORACLE.resolve("olmoe/random.safetensors");
+        try (SafetensorsFile stored = SafetensorsFile.open(checkpoint)) {
+            for (String backend : List.of("cpu", "reference")) {
+                Path output = run(
+                        checkpoint,
+                        stored,
+                        "--family",
+                        "olmoe",
+                        "--precision",
+                        "f32",
+                        "--backend",
+                        backend,
+                        "--weights",
+                        "int8");
+                try (SafetensorsFile computed = SafetensorsFile.open(output)) {
+                    double[] y = floats(computed.tensor("output"));
+                    double[] expected = stored.tensor("case.output").data().toArray(DOUBLE);
+                    assertThat(Difference.of(y, expected).relative()).isBetween(1e-4, 2e-2);
+                }
+            }
+        }
+        assertRefused(checkpoint, "olmoe", List.of("--weights", "int4"), "--weights: expected int8, found \"int4\"");
+    }
+
+    private static double[] floats(TensorView view) {
+        float[] values = view.data().toArray(ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN));
+        double[] wide = new double[values.length];
+        Arrays.setAll(wide, i -> values[i]);
+        return wide;
     }
 
     private static void compare(SafetensorsFile stored, Path output) throws IOException {
@@ -245,8 +283,12 @@ class RunFamiliesTest {
     }
 
     private void assertRefused(Path checkpoint, String family, String... words) {
+        assertRefused(checkpoint, family, List.of(), words);
+    }
+
+    private void assertRefused(Path checkpoint, String family, List<String> options, String... words) {
         Path output = temporary.resolve("refused.safetensors");
-        var result = CommandRunner.run(
+        List<Object> arguments = new ArrayList<>(List.of(
                 "run",
                 "--checkpoint",
                 checkpoint,
@@ -257,7 +299,9 @@ class RunFamiliesTest {
                 "--tensor",
                 "case.input",
                 "--output",
-                output);
+                output));
+        arguments.addAll(options);
+        var result = CommandRunner.run(arguments.toArray());
         assertThat(result.status()).isEqualTo(2);
         assertThat(result.out()).isEmpty();
         assertThat(result.err().lines())

@@ -10,6 +10,7 @@ import dev.dropless.blocksparse.ExpertShape;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.spi.Kernels;
 import dev.dropless.moe.loss.LossValue;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
@@ -230,5 +231,22 @@ class LayerErrorsTest {
                 () -> new Precision(ElementType.BF16, ElementType.BF16, ElementType.BF16));
         refused("std: expected a number of at least 0, found -1.0", () -> new MoeInitializer(-1, 1));
         refused("outputStd: expected a number of at least 0, found NaN", () -> new MoeInitializer(1, Double.NaN));
+    }
+
+    @Test
+    void expertsIn8BitsAreNotTrained() {
+        try (MoeLayer int8 = MoeLayer.create(kernels, config, Precision.INT8)) {
+            new MoeInitializer(1, 1).initialize(int8.parameters(), 3);
+            y.fill(Double.NaN);
+            int8.forward(x, y, ForwardOptions.evaluation());
+            for (double value : y.toDoubles()) {
+                assertTrue(Double.isFinite(value));
+            }
+            refused(
+                    "trainable: expected none because the experts are in 8 bits, which serve the forward pass only,"
+                            + " found [ROUTER]",
+                    () -> int8.forwardTraining(
+                            x, y, ForwardOptions.evaluation(), MemoryPolicy.SAVE_ALL, EnumSet.of(Trainable.ROUTER)));
+        }
     }
 }

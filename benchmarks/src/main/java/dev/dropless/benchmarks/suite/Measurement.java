@@ -32,8 +32,7 @@ final class Measurement implements AutoCloseable {
         this.notes = Files.createTempDirectory("dropless-bench");
     }
 
-    private ChainedOptionsBuilder options(
-            Class<?> benchmark, String method, int heapMegabytes, List<String> further) {
+    private ChainedOptionsBuilder options(Class<?> benchmark, String method, int heapMegabytes, List<String> further) {
         List<String> jvm = new ArrayList<>(further);
         jvm.addAll(List.of(
                 "-Xms" + heapMegabytes + "m",
@@ -89,9 +88,7 @@ final class Measurement implements AutoCloseable {
             System.setProperty(Notes.FOLDER, notes.toString());
         }
         Files.deleteIfExists(notes.resolve(arm));
-        ChainedOptionsBuilder options =
-                options(
-                        cell.benchmark(), "run", cell.heapMegabytes(), OwnArms.jvmOptions(arm))
+        ChainedOptionsBuilder options = options(cell.benchmark(), "run", cell.heapMegabytes(), OwnArms.jvmOptions(arm))
                 .param("arm", arm);
         cell.parameters().forEach(options::param);
         Collection<RunResult> results = new Runner(options.build()).run();

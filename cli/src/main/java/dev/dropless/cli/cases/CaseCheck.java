@@ -21,6 +21,7 @@ public final class CaseCheck {
      * @param limit what the error may be
      * @param passed whether it agrees
      * @param problem why it could not be compared, or null
+     * @param note what explains an error beyond the limit, or null
      */
     public record Row(
             String name,
@@ -28,14 +29,26 @@ public final class CaseCheck {
             double maximum,
             double limit,
             boolean passed,
-            @Nullable String problem) {
+            @Nullable String problem,
+            @Nullable String note) {
+
+        /** The same with an explanation for which it passes after all, or does not. */
+        Row judged(boolean explained, String explanation) {
+            return new Row(name, error, maximum, limit, explained, problem, explanation);
+        }
 
         @Override
         public String toString() {
             return problem != null
                     ? "FAIL %s: %s".formatted(name, problem)
-                    : "%s %s: error %.2e, largest difference %.2e, limit %.0e"
-                            .formatted(passed ? "ok  " : "FAIL", name, error, maximum, limit);
+                    : "%s %s: error %.2e, largest difference %.2e, limit %.0e%s"
+                            .formatted(
+                                    passed ? "ok  " : "FAIL",
+                                    name,
+                                    error,
+                                    maximum,
+                                    limit,
+                                    note == null ? "" : ", " + note);
         }
     }
 
@@ -56,7 +69,8 @@ public final class CaseCheck {
             if (computed != null) {
                 rows.add(compare(file, name, computed, precision));
             } else if (!isInput.test(name)) {
-                rows.add(new Row(name, Double.NaN, Double.NaN, 0, false, "expected a result, found none computed"));
+                rows.add(new Row(
+                        name, Double.NaN, Double.NaN, 0, false, "expected a result, found none computed", null));
             }
         }
         return rows;
@@ -71,7 +85,8 @@ public final class CaseCheck {
                     Double.NaN,
                     0,
                     false,
-                    "expected %d elements, found %d".formatted(stored.length, computed.values().length));
+                    "expected %d elements, found %d".formatted(stored.length, computed.values().length),
+                    null);
         }
         double limit = computed.role() == Role.INTEGER
                 ? 0
@@ -84,6 +99,7 @@ public final class CaseCheck {
                 difference.maximum(),
                 limit,
                 difference.relative() <= limit || difference.maximum() <= negligible,
+                null,
                 null);
     }
 }

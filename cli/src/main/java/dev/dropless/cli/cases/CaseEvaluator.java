@@ -82,13 +82,26 @@ public record CaseEvaluator(Kernels kernels, CasePrecision precision, EvalPath p
     }
 
     /**
-     * Compares results with those the case stores.
+     * Compares results with those the case stores. In bfloat16 some gradients of layers with limits or kinks in their activations are farther away than the
+     * rounding of numbers explains, because rounding moves values across them: see {@link StorageRounding}.
      *
      * @param file the case
      * @param results what {@link #evaluate} made of it
      * @return a row for each stored result
+     * @throws SafetensorsException if what the case says cannot be read
      */
-    public List<CaseCheck.Row> check(CaseFile file, CaseResults results) {
+    public List<CaseCheck.Row> check(CaseFile file, CaseResults results) throws SafetensorsException {
+        List<CaseCheck.Row> rows = compare(file, results);
+        boolean beyond = rows.stream().anyMatch(row -> !row.passed());
+        return beyond
+                        && precision == CasePrecision.BF16
+                        && file.metadata("kind").equals("moe_block")
+                ? StorageRounding.judge(file, results, rows, path)
+                : rows;
+    }
+
+    /** Against the stored results alone. */
+    List<CaseCheck.Row> compare(CaseFile file, CaseResults results) {
         return CaseCheck.compare(
                 file,
                 results,

@@ -3,6 +3,7 @@ package dev.dropless.cli.gpu;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.dropless.safetensors.Json;
+import dev.dropless.safetensors.SafetensorsException;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -14,7 +15,7 @@ public final class GpuSchema {
     private GpuSchema() {}
 
     /** Checks a file and returns its parts. */
-    public static List<Map<String, Object>> check(String json, String source) {
+    public static List<Map<String, Object>> check(String json, String source) throws SafetensorsException {
         Map<String, Object> file =
                 object(Json.parse(source, json), Set.of("schema", "source", "passed", "parts"), Set.of());
         assertThat(file).containsEntry("schema", "dropless-gpu-1").containsEntry("source", source);

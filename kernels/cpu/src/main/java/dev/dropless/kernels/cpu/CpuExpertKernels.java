@@ -111,7 +111,9 @@ final class CpuExpertKernels implements ExpertKernels {
         ExpertOperands.downDgrad(
                 SPACE, topology, dY, combineWeights, own.shape(), pre, hidden, recomputeHidden, dPre, dCombineWeights);
         int panels = Math.ceilDiv(own.shape().ffnHiddenSize(), TileKernels.PANEL);
-        float[] dots = dCombineWeights == null ? NO_DOTS : new float[Math.multiplyExact(topology.rows(), panels)];
+        int count = dCombineWeights == null ? 0 : Math.multiplyExact(topology.rows(), panels);
+        Scratch scratch = runner.scratches().take();
+        float[] dots = count == 0 ? NO_DOTS : scratch.products(count);
         SlotWeights w = new SlotWeights(topology, combineWeights);
         runner.run(new DownDgradProduct(
                 kernels,
@@ -122,6 +124,7 @@ final class CpuExpertKernels implements ExpertKernels {
         if (dCombineWeights != null) {
             sums.combineWeightGradients(topology, dots, panels, own.bias(WeightPart.DOWN_BIAS), dY, dCombineWeights);
         }
+        runner.scratches().give(scratch);
     }
 
     @Override

@@ -14,11 +14,17 @@ import org.jspecify.annotations.Nullable;
  */
 final class CpuTaskRunner implements TaskRunner, AutoCloseable {
 
+    /** Looks before a thread sleeps, some tens of microseconds: a layer's products follow each other faster than the system wakes a thread. */
+    private static final int SPINS = 1000;
+
     private final Thread[] workers;
     /** Jobs with tasks not yet handed out; guarded by itself. */
     private final ArrayDeque<Job> jobs = new ArrayDeque<>();
 
-    private boolean closed; // guarded by jobs
+    /** How many there are, for a look without the lock. */
+    private volatile int open;
+
+    private volatile boolean closed; // written under the lock of jobs
 
     /** Starts threads - 1 threads: the caller of {@link #run} is one more. */
     CpuTaskRunner(int threads) {
@@ -47,14 +53,13 @@ final class CpuTaskRunner implements TaskRunner, AutoCloseable {
                     throw new IllegalStateException("kernels are closed");
                 }
                 jobs.add(job);
+                open = jobs.size();
                 jobs.notifyAll();
             }
         }
         job.help();
         if (shared) {
-            synchronized (jobs) {
-                jobs.remove(job);
-            }
+            remove(job);
             job.await();
         }
         job.rethrow();
@@ -63,6 +68,9 @@ final class CpuTaskRunner implements TaskRunner, AutoCloseable {
     private void work() {
         while (true) {
             Job job;
+            for (int spin = 0; spin < SPINS && open == 0 && !closed; spin++) {
+                Thread.onSpinWait();
+            }
             synchronized (jobs) {
                 while (jobs.isEmpty() && !closed) {
                     try {
@@ -77,9 +85,14 @@ final class CpuTaskRunner implements TaskRunner, AutoCloseable {
                 job = jobs.peek();
             }
             job.help();
-            synchronized (jobs) {
-                jobs.remove(job);
-            }
+            remove(job);
+        }
+    }
+
+    private void remove(Job job) {
+        synchronized (jobs) {
+            jobs.remove(job);
+            open = jobs.size();
         }
     }
 
@@ -123,7 +136,16 @@ final class CpuTaskRunner implements TaskRunner, AutoCloseable {
         }
 
         /** Waits for the tasks that other threads compute. An interrupt does not end the wait, since they write to the caller's memory; it is kept. */
-        synchronized void await() {
+        void await() {
+            for (int spin = 0; spin < SPINS && finished.get() < tasks; spin++) {
+                Thread.onSpinWait();
+            }
+            if (finished.get() < tasks) {
+                sleep();
+            }
+        }
+
+        private synchronized void sleep() {
             boolean interrupted = false;
             while (finished.get() < tasks) {
                 try {

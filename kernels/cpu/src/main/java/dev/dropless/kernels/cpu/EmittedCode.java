@@ -79,6 +79,8 @@ final class EmittedCode {
     private static final int VECTORS = 2;
     /** Two take turns, so that a broadcast need not wait for the products with the one before. */
     private static final int BROADCASTS = 2;
+    /** Terms of one pass of the loop over a panel of the left operand, so that it is short enough for its end to be predicted. */
+    private static final int UNROLLED = 4;
     /** How far ahead rows of c are fetched, in bytes: further than memory is away in time, few against a first-level cache. */
     private static final int C_AHEAD = 8192;
 
@@ -225,10 +227,14 @@ final class EmittedCode {
         moveTile(VectorOp.LOAD, rows, vectors, column);
         int outer = assembler.position();
         if (left == Left.PANELS) {
-            assembler.move(INNER, TileKernels.PANEL);
+            assembler.move(INNER, TileKernels.PANEL / UNROLLED);
         }
         int loop = assembler.position();
-        term(left, rows, vectors, column, lines);
+        int terms = left == Left.PANELS ? UNROLLED : 1;
+        for (int k = 0; k < terms; k++) {
+            term(left, rows, vectors, column, lines, k);
+        }
+        assembler.add(B, terms * TileKernels.PANEL * format.bytes());
         switch (left) {
             case ROWS -> {
                 assembler.add(A, Float.BYTES);
@@ -241,7 +247,7 @@ final class EmittedCode {
                 assembler.jumpIfNotZero(loop);
             }
             case PANELS -> {
-                assembler.add(A, Float.BYTES);
+                assembler.add(A, UNROLLED * Float.BYTES);
                 assembler.decrement(INNER);
                 assembler.jumpIfNotZero(loop);
                 assembler.add(A, A_STRIDE);
@@ -253,12 +259,12 @@ final class EmittedCode {
         moveTile(VectorOp.STORE, rows, vectors, column);
     }
 
-    /** One k, without the step to the next element of a. */
-    private void term(Left left, int rows, int vectors, int column, int lines) {
+    /** One k, {@code ahead} of where the registers point. */
+    private void term(Left left, int rows, int vectors, int column, int lines, int ahead) {
         int firstB = width.registers() - VECTORS;
         int firstBroadcast = firstB - BROADCASTS;
         for (int j = 0; j < vectors; j++) {
-            int bytes = (column + j * width.bytes()) / Float.BYTES * format.bytes();
+            int bytes = ((ahead * ROW + column + j * width.bytes()) / Float.BYTES) * format.bytes();
             EmittedConversions.load(assembler, format, firstB + j, Address.at(B, bytes));
         }
         for (int line = 0; line < lines; line++) {
@@ -271,12 +277,12 @@ final class EmittedCode {
         }
         for (int i = 0; i < rows; i++) {
             int broadcast = firstBroadcast + i % BROADCASTS;
-            assembler.vector(VectorOp.BROADCAST, broadcast, 0, Address.at(A, i * rowBytes(left)));
+            int displacement = ahead * Float.BYTES + i * rowBytes(left);
+            assembler.vector(VectorOp.BROADCAST, broadcast, 0, Address.at(A, displacement));
             for (int j = 0; j < vectors; j++) {
                 assembler.vector(multiplyAdd, i * vectors + j, broadcast, firstB + j);
             }
         }
-        assembler.add(B, TileKernels.PANEL * format.bytes());
         assembler.add(AHEAD, AHEAD_STEP);
     }
 

@@ -42,6 +42,9 @@ final class EmittedKernels extends ElementwiseKernels {
         static final MethodHandle COPY =
                 Linker.nativeLinker().downcallHandle(EmittedConversions.SIGNATURE, Linker.Option.critical(true));
 
+        static final MethodHandle COPY_PIECES =
+                Linker.nativeLinker().downcallHandle(EmittedCopies.SIGNATURE, Linker.Option.critical(true));
+
         private Calls() {}
     }
 
@@ -70,6 +73,7 @@ final class EmittedKernels extends ElementwiseKernels {
         static final EmittedCode CODE = new EmittedCode(Width.ZMM, Format.F32);
         static final EmittedTranspose TRANSPOSE = new EmittedTranspose();
         static final EmittedConversions CONVERSIONS = new EmittedConversions(Width.ZMM);
+        static final EmittedCopies COPIES = new EmittedCopies(Width.ZMM);
 
         private Avx512() {}
     }
@@ -122,6 +126,7 @@ final class EmittedKernels extends ElementwiseKernels {
     private static final class Avx2 {
         static final EmittedCode CODE = new EmittedCode(Width.YMM, Format.F32);
         static final EmittedConversions CONVERSIONS = new EmittedConversions(Width.YMM);
+        static final EmittedCopies COPIES = new EmittedCopies(Width.YMM);
 
         private Avx2() {}
     }
@@ -132,6 +137,7 @@ final class EmittedKernels extends ElementwiseKernels {
     private final Width width;
     private final EmittedCode code;
     private final EmittedConversions conversions;
+    private final EmittedCopies copies;
     private final boolean pairs;
 
     /**
@@ -154,6 +160,7 @@ final class EmittedKernels extends ElementwiseKernels {
         this.width = width;
         this.code = width == Width.ZMM ? Avx512.CODE : Avx2.CODE;
         this.conversions = width == Width.ZMM ? Avx512.CONVERSIONS : Avx2.CONVERSIONS;
+        this.copies = width == Width.ZMM ? Avx512.COPIES : Avx2.COPIES;
         this.pairs = pairs;
     }
 
@@ -225,7 +232,7 @@ final class EmittedKernels extends ElementwiseKernels {
     public void multiply(
             int rows,
             int depth,
-            float[] a,
+            Storage a,
             int aOffset,
             Storage b,
             int bOffset,
@@ -241,7 +248,7 @@ final class EmittedKernels extends ElementwiseKernels {
             EmittedCode wanted,
             int rows,
             int depth,
-            float[] a,
+            Storage a,
             int aOffset,
             Storage b,
             int bOffset,
@@ -256,9 +263,9 @@ final class EmittedKernels extends ElementwiseKernels {
         if (depth > DEPTH) {
             throw new IndexOutOfBoundsException("depth %d of at most %d".formatted(depth, DEPTH));
         }
-        checkLeft(rows, depth, aOffset + (rows - 1L) * ROW_STRIDE + depth, a.length, aOffset);
+        checkLeft(rows, depth, aOffset + (rows - 1L) * ROW_STRIDE + depth, a.elements(), aOffset);
         checkPanel(rows, depth, b, bOffset, c, cOffset);
-        MemorySegment left = MemorySegment.ofArray(a);
+        MemorySegment left = a.segment();
         int groups = Math.ceilDiv(rows, wanted.maxRows());
         int height = rows / groups;
         int higher = rows % groups; // so many groups have one row more
@@ -287,7 +294,7 @@ final class EmittedKernels extends ElementwiseKernels {
     public void multiplyPairs(
             int rows,
             int depth,
-            float[] a,
+            Storage a,
             int aOffset,
             Storage b,
             int bOffset,
@@ -338,7 +345,7 @@ final class EmittedKernels extends ElementwiseKernels {
 
     @Override
     public void multiplyColumns(
-            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
+            int rows, int depth, Storage a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
         if (rows == 0 || depth == 0) {
             return;
         }
@@ -347,9 +354,9 @@ final class EmittedKernels extends ElementwiseKernels {
         int rest = rows - groups * height;
         long last = (long) Math.ceilDiv(rows, height) * depth * BLOCK;
         checkFloats(b);
-        checkLeft(rows, depth, aOffset + last, a.length, aOffset);
+        checkLeft(rows, depth, aOffset + last, a.elements(), aOffset);
         checkPanel(rows, depth, b, bOffset, c, cOffset);
-        MemorySegment left = MemorySegment.ofArray(a);
+        MemorySegment left = a.segment();
         int step = Math.min(PANEL, Math.ceilDiv(height * PANEL, depth));
         if (groups > 0) {
             MemorySegment entry = code.entry(Left.COLUMNS, height, lines(step));
@@ -466,7 +473,7 @@ final class EmittedKernels extends ElementwiseKernels {
             int sourceOffset,
             int sourceStride,
             int sourceStep,
-            float[] target,
+            Storage target,
             int targetOffset,
             int targetStride,
             int targetStep) {
@@ -487,14 +494,14 @@ final class EmittedKernels extends ElementwiseKernels {
             return;
         }
         checkBlocks(blocks, source.elements(), sourceOffset, sourceStride, sourceStep);
-        checkBlocks(blocks, target.length, targetOffset, targetStride, targetStep);
+        checkBlocks(blocks, target.elements(), targetOffset, targetStride, targetStep);
         try {
             Calls.TRANSPOSE.invokeExact(
                     Avx512.TRANSPOSE.entry(),
                     source.segment(),
                     (long) sourceOffset,
                     (long) sourceStride * Float.BYTES,
-                    MemorySegment.ofArray(target),
+                    target.segment(),
                     (long) targetOffset,
                     (long) targetStride * Float.BYTES,
                     (long) sourceStep * Float.BYTES,
@@ -516,17 +523,101 @@ final class EmittedKernels extends ElementwiseKernels {
             MemorySegment target,
             long targetOffset,
             long targetStride) {
-        convertRows(
+        MemorySegment entry = copies.entry(columns, false);
+        copyPieces(
+                entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
+    }
+
+    /** Past the caches, which else would first read what is overwritten. */
+    @Override
+    public void writeRows(
+            int rows,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        long address = target.address() + targetOffset * Float.BYTES;
+        boolean aligned = target.isNative() && (address | targetStride * Float.BYTES) % Matrix.ALIGNMENT == 0;
+        MemorySegment entry = copies.entry(columns, aligned);
+        copyPieces(
+                entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
+    }
+
+    @Override
+    public void copyPieces(
+            int rows,
+            int pieces,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            long sourceStep,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride,
+            long targetStep) {
+        copyPieces(
+                copies.entry(columns, false),
                 rows,
+                pieces,
                 columns,
-                Format.F32,
                 source,
                 sourceOffset,
                 sourceStride,
-                Format.F32,
+                sourceStep,
                 target,
                 targetOffset,
-                targetStride);
+                targetStride,
+                targetStep);
+    }
+
+    private static void copyPieces(
+            MemorySegment entry,
+            int rows,
+            int pieces,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            long sourceStep,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride,
+            long targetStep) {
+        if (rows == 0 || pieces == 0) {
+            return;
+        }
+        checkPieces(rows, pieces, columns, source, sourceOffset, sourceStride, sourceStep);
+        checkPieces(rows, pieces, columns, target, targetOffset, targetStride, targetStep);
+        checkWritable(target);
+        try {
+            Calls.COPY_PIECES.invokeExact(
+                    entry,
+                    source,
+                    sourceOffset,
+                    sourceStride * Float.BYTES,
+                    target,
+                    targetOffset,
+                    targetStride * Float.BYTES,
+                    (long) rows,
+                    (long) pieces,
+                    sourceStep * Float.BYTES,
+                    targetStep * Float.BYTES);
+        } catch (Throwable e) { // what invokeExact declares
+            throw ForeignCall.unchecked(e);
+        }
+    }
+
+    private static void checkPieces(
+            int rows, int pieces, int columns, MemorySegment segment, long offset, long stride, long step) {
+        long last = offset + (rows - 1L) * stride + (pieces - 1L) * step + columns;
+        if ((rows | pieces) < 0 || (offset | stride | step) < 0 || last > segment.byteSize() / Float.BYTES) {
+            throw new IndexOutOfBoundsException("%d rows of %d x %d at %d, stride %d, step %d of %d bytes"
+                    .formatted(rows, pieces, columns, offset, stride, step, segment.byteSize()));
+        }
     }
 
     @Override

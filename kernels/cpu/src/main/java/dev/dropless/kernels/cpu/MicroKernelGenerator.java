@@ -30,7 +30,8 @@ import jdk.incubator.vector.VectorSpecies;
  *     for i = 0..m-1:  x = broadcast(a(i,k));  c(i,j) = fma(x, b(j), c(i,j))
  *   store c
  * </pre>
- * in three versions, for the places where the kernels of {@link TileKernels} find a(i,k).
+ * in three versions, for the places where the kernels of {@link TileKernels} find a(i,k). The first reads the next panel in passing, as the hardware fetches a
+ * panel too late that is read at full speed from its beginning.
  */
 final class MicroKernelGenerator {
 
@@ -44,13 +45,16 @@ final class MicroKernelGenerator {
     private static final MethodTypeDesc FMA = MethodTypeDesc.of(FLOAT_VECTOR, VECTOR, VECTOR);
     /** depth, a, aOffset, aStride, b, bOffset, c, cOffset: the local variables 0..7 of every kernel. */
     private static final MethodTypeDesc KERNEL =
-            MethodTypeDesc.of(CD_void, CD_int, FLOATS, CD_int, CD_int, FLOATS, CD_int, FLOATS, CD_int);
+            MethodTypeDesc.of(CD_float, CD_int, FLOATS, CD_int, CD_int, FLOATS, CD_int, FLOATS, CD_int);
 
     private static final MethodTypeDesc DISPATCH = KERNEL.insertParameterTypes(0, CD_int);
     private static final int DEPTH = 0;
     private static final int A = 1;
     private static final int A_OFFSET = 2;
     private static final int A_STRIDE = 3;
+    /** In the place of a stride that is not needed. */
+    private static final int AHEAD = 3;
+
     private static final int B = 4;
     private static final int B_OFFSET = 5;
     private static final int C = 6;
@@ -58,7 +62,10 @@ final class MicroKernelGenerator {
     private static final int K = 8;
     private static final int BROADCASTED = 9;
     private static final int B_VECTORS = 10;
-    private static final int ACCUMULATORS = 12;
+    /** Sum of what was read ahead: there is no prefetch instruction, but a read at the pace of the products lets the hardware's prefetcher keep up. */
+    private static final int TOUCHED = 12;
+
+    private static final int ACCUMULATORS = 13;
     private static final int VECTORS = 2;
 
     /** Where the left operand has its elements, by the method of {@link MicroKernel}; indices must be constant multiples of the loop variable. */
@@ -104,7 +111,7 @@ final class MicroKernelGenerator {
      * Generates and loads kernels for 1..maxRows rows.
      *
      * @param species one of the species of 64 to 512 bits
-     * @param maxRows most rows; 2 maxRows + 3 vector registers are live at once
+     * @param maxRows most rows; 2 maxRows + 4 vector registers are live at once
      * @return the kernels
      */
     static MicroKernel generate(VectorSpecies<Float> species, int maxRows) {
@@ -153,7 +160,7 @@ final class MicroKernelGenerator {
             for (int parameter = 0; parameter < KERNEL.parameterCount(); parameter++) {
                 code.loadLocal(TypeKind.from(KERNEL.parameterType(parameter)), parameter + 2);
             }
-            code.invokestatic(self, left.kernel(branch.caseValue()), KERNEL).return_();
+            code.invokestatic(self, left.kernel(branch.caseValue()), KERNEL).freturn();
         }
         ClassDesc exception = ClassDesc.of("java.lang.IllegalArgumentException");
         code.labelBinding(other)
@@ -164,6 +171,7 @@ final class MicroKernelGenerator {
     }
 
     private void kernel(CodeBuilder code, Left left, int rows) {
+        code.fconst_0().fstore(TOUCHED);
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < VECTORS; j++) {
                 species(code);
@@ -193,7 +201,7 @@ final class MicroKernelGenerator {
                 code.invokevirtual(FLOAT_VECTOR, "intoArray", STORE);
             }
         }
-        code.return_();
+        code.fload(TOUCHED).freturn();
     }
 
     /** The loop over all terms, or over those of a panel. */
@@ -221,6 +229,10 @@ final class MicroKernelGenerator {
         }
         for (int i = 0; i < rows; i++) {
             multiplyRow(code, left, i);
+        }
+        if (left == Left.MULTIPLY) {
+            code.fload(TOUCHED).aload(B).iload(AHEAD).iload(K).loadConstant(MicroKernel.AHEAD_STEP);
+            code.imul().iadd().faload().fadd().fstore(TOUCHED);
         }
         code.iinc(K, 1).goto_(loop).labelBinding(done);
     }

@@ -246,10 +246,11 @@ final class PackedWeights {
     }
 
     /**
-     * Copies packed columns of a matrix row, as in {@link #readColumns}, to row {@code k} of the {@code count} panels that {@link Scratch#packPanels} has made
-     * room for.
+     * Copies packed columns of consecutive matrix rows, as in {@link #readColumns}, to the rows from {@code k} on of the {@code count} panels that
+     * {@link Scratch#packPanels} has made room for.
      */
-    void packColumns(TileKernels kernels, Matrix matrix, long row, int panel, int count, int k, Scratch scratch) {
+    void packColumns(
+            TileKernels kernels, Matrix matrix, long row, int rows, int panel, int count, int k, Scratch scratch) {
         int lane = lane();
         if (Rows.converts(kernels, matrix.type()) && (panel + count) * lane <= outputs) {
             MemorySegment target = scratch.packed().segment();
@@ -257,15 +258,19 @@ final class PackedWeights {
             for (int part = 0; part < parts; part++) {
                 long from = matrix.index(row, (long) part * outputs + panel * lane);
                 int to = k * PANEL + part * lane;
-                Rows.copy(kernels, count, lane, matrix, from, lane, target, to, stride);
+                Rows.copyPieces(kernels, rows, count, lane, matrix, from, lane, target, to, PANEL, stride);
             }
             return;
         }
         int columns = count * PANEL;
         float[] line = scratch.buffer(1, columns);
-        readColumns(kernels, matrix, row, panel * PANEL, columns, line, 0, scratch.buffer(2, columns));
-        for (int p = 0; p < count; p++) {
-            System.arraycopy(line, p * PANEL, scratch.packed().array(), p * scratch.panelStride + k * PANEL, PANEL);
+        float[] buffer = scratch.buffer(2, columns);
+        for (int r = 0; r < rows; r++) {
+            readColumns(kernels, matrix, row + r, panel * PANEL, columns, line, 0, buffer);
+            for (int p = 0; p < count; p++) {
+                int to = p * scratch.panelStride + (k + r) * PANEL;
+                System.arraycopy(line, p * PANEL, scratch.packed().array(), to, PANEL);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 package dev.dropless.kernels.cpu;
 
+import dev.dropless.kernels.cpu.Scratch.Tile;
 import dev.dropless.topology.TaskRunner;
 import java.util.Arrays;
 
@@ -54,10 +55,17 @@ final class ProductRunner {
     }
 
     void run(Product product) {
-        WorkList work = WorkList.of(product, tasks.parallelism());
+        Scratch own = scratches.take();
+        WorkList work = own.work;
+        work.list(product, tasks.parallelism());
         tasks.run(work.size(), i -> {
             Scratch scratch = scratches.take();
-            Tile tile = new Tile(work.group(i), work.row(i), work.rows(i), work.panel(i), work.panels(i));
+            Tile tile = scratch.tile;
+            tile.group = work.group(i);
+            tile.row = work.row(i);
+            tile.rows = work.rows(i);
+            tile.panel = work.panel(i);
+            tile.panels = work.panels(i);
             if (product.form() == Product.Form.WEIGHTS_LEFT) {
                 computeTransposed(product, tile, scratch);
             } else {
@@ -65,10 +73,8 @@ final class ProductRunner {
             }
             scratches.give(scratch);
         });
+        scratches.give(own);
     }
-
-    /** Rows and panels of a group. */
-    private record Tile(int group, int row, int rows, int panel, int panels) {}
 
     private void compute(Product product, Tile task, Scratch scratch) {
         int depth = product.depth(task.group);
@@ -127,7 +133,7 @@ final class ProductRunner {
         Storage panels = scratch.panels;
         int offset = scratch.panelOffset;
         if (product.form() == Product.Form.COLUMNS) {
-            kernels.multiplyColumns(rows, terms, scratch.rows, 0, panels, offset, c, cOffset);
+            kernels.multiplyColumns(rows, terms, scratch.rowsStorage(), 0, panels, offset, c, cOffset);
             return;
         }
         int block = rows * TileKernels.ROW_STRIDE;
@@ -150,7 +156,7 @@ final class ProductRunner {
             kernels.multiply(
                     rows,
                     count,
-                    scratch.rows,
+                    scratch.rowsStorage(),
                     left,
                     panels,
                     from,
@@ -174,7 +180,7 @@ final class ProductRunner {
             kernels.multiply(
                     rows,
                     count,
-                    scratch.rows,
+                    scratch.rowsStorage(),
                     left + k,
                     floats,
                     0,
@@ -197,7 +203,7 @@ final class ProductRunner {
             kernels.multiplyPairs(
                     rows,
                     count,
-                    scratch.rows,
+                    scratch.rowsStorage(),
                     left + k,
                     paired,
                     0,
@@ -247,7 +253,7 @@ final class ProductRunner {
     private void packTransposed(Product product, Tile task, int k, int terms, Scratch scratch) {
         int block = TileKernels.BLOCK;
         int panelSize = terms * TileKernels.PANEL;
-        float[] packed = scratch.packPanels(Math.ceilDiv(task.rows, TileKernels.PANEL), terms);
+        scratch.packPanels(Math.ceilDiv(task.rows, TileKernels.PANEL), terms);
         scratch.rows(block);
         for (int first = 0; first < task.rows; first += block) {
             int count = Math.min(block, task.rows - first);
@@ -266,7 +272,7 @@ final class ProductRunner {
                         0,
                         TileKernels.ROW_STRIDE,
                         block,
-                        packed,
+                        scratch.packed(),
                         to + slab * TileKernels.PANEL,
                         TileKernels.PANEL,
                         block * TileKernels.PANEL);
@@ -300,7 +306,7 @@ final class ProductRunner {
 
     private void transposeTile(int from, int to, Scratch scratch) {
         Storage products = scratch.productsStorage();
-        float[] results = scratch.results.array();
+        Storage results = scratch.results;
         int block = TileKernels.BLOCK;
         int panel = TileKernels.PANEL;
         for (int i = 0; i < panel; i += block) {

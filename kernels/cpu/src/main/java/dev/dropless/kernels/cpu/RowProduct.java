@@ -123,7 +123,8 @@ abstract class RowProduct extends Product {
         if (isWhole(count)) {
             long to = matrix.index(row, column);
             if (matrix.type() == ElementType.F32) {
-                kernels.copyRows(rows, count, tile.segment(), offset, stride, matrix.segment(), to, matrix.rowStride());
+                kernels.writeRows(
+                        rows, count, tile.segment(), offset, stride, matrix.segment(), to, matrix.rowStride());
                 return;
             }
             if (matrix.type() != ElementType.F64 && kernels.converts(Format.F32, Format.of(matrix.type()))) {

@@ -105,6 +105,32 @@ final class Rows {
         }
     }
 
+    /** As {@link TileKernels#copyPieces}, from the rows of a matrix that {@link #converts}. */
+    static void copyPieces(
+            TileKernels kernels,
+            int rows,
+            int pieces,
+            int columns,
+            Matrix matrix,
+            long index,
+            long step,
+            MemorySegment target,
+            long offset,
+            long targetStride,
+            long targetStep) {
+        if (matrix.type() == ElementType.F32) {
+            MemorySegment source = matrix.segment();
+            long stride = matrix.rowStride();
+            kernels.copyPieces(
+                    rows, pieces, columns, source, index, stride, step, target, offset, targetStride, targetStep);
+            return;
+        }
+        for (int row = 0; row < rows; row++) {
+            long from = index + row * matrix.rowStride();
+            copy(kernels, pieces, columns, matrix, from, step, target, offset + row * targetStride, targetStep);
+        }
+    }
+
     private static boolean narrow(ElementType type) {
         return type == ElementType.BF16 || type == ElementType.F16;
     }

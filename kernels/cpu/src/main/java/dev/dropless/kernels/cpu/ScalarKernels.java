@@ -24,7 +24,7 @@ final class ScalarKernels implements TileKernels {
     public void multiply(
             int rows,
             int depth,
-            float[] a,
+            Storage a,
             int aOffset,
             Storage b,
             int bOffset,
@@ -33,11 +33,15 @@ final class ScalarKernels implements TileKernels {
             Storage next,
             int nextOffset,
             int nextLength) {
+        float[] left = a.array();
         float[] panel = b.array();
         float[] tile = c.array();
+        int firstA = a.base() + aOffset;
+        int firstB = b.base() + bOffset;
+        int firstC = c.base() + cOffset;
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < PANEL; j += LANES) {
-                multiply(depth, a, aOffset + i * ROW_STRIDE, 1, panel, bOffset + j, tile, cOffset + i * PANEL + j);
+                multiply(depth, left, firstA + i * ROW_STRIDE, 1, panel, firstB + j, tile, firstC + i * PANEL + j);
             }
         }
     }
@@ -49,13 +53,17 @@ final class ScalarKernels implements TileKernels {
 
     @Override
     public void multiplyColumns(
-            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
+            int rows, int depth, Storage a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
+        float[] left = a.array();
         float[] panel = b.array();
         float[] tile = c.array();
+        int firstA = a.base() + aOffset;
+        int firstB = b.base() + bOffset;
+        int firstC = c.base() + cOffset;
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < PANEL; j += LANES) {
-                int from = aOffset + i / BLOCK * depth * BLOCK + i % BLOCK;
-                multiply(depth, a, from, BLOCK, panel, bOffset + j, tile, cOffset + i * PANEL + j);
+                int from = firstA + i / BLOCK * depth * BLOCK + i % BLOCK;
+                multiply(depth, left, from, BLOCK, panel, firstB + j, tile, firstC + i * PANEL + j);
             }
         }
     }
@@ -74,14 +82,17 @@ final class ScalarKernels implements TileKernels {
             int cOffset,
             int nextOffset,
             int nextLength) {
-        float[] weights = a.array();
+        float[] left = a.array();
         float[] panel = b.array();
         float[] tile = c.array();
+        int firstA = a.base() + aOffset;
+        int firstB = b.base() + bOffset;
+        int firstC = c.base() + cOffset;
         for (int k = 0; k < depth; k += PANEL) {
             for (int i = 0; i < rows; i++) {
-                int from = aOffset + k / PANEL * aStride + i * PANEL;
+                int from = firstA + k / PANEL * aStride + i * PANEL;
                 for (int j = 0; j < columns; j += LANES) {
-                    multiply(PANEL, weights, from, 1, panel, bOffset + k * PANEL + j, tile, cOffset + i * PANEL + j);
+                    multiply(PANEL, left, from, 1, panel, firstB + k * PANEL + j, tile, firstC + i * PANEL + j);
                 }
             }
         }
@@ -125,18 +136,19 @@ final class ScalarKernels implements TileKernels {
             int sourceOffset,
             int sourceStride,
             int sourceStep,
-            float[] target,
+            Storage target,
             int targetOffset,
             int targetStride,
             int targetStep) {
+        float[] floats = target.array();
         MemorySegment from = source.segment(); // an array, or memory of emitted code without a transposition of its own
         for (int b = 0; b < blocks; b++) {
             int first = sourceOffset + b * sourceStep;
-            int to = targetOffset + b * targetStep;
+            int to = target.base() + targetOffset + b * targetStep;
             for (int j = 0; j < BLOCK; j++) {
                 for (int i = 0; i < BLOCK; i++) {
                     long index = first + (long) i * sourceStride + j;
-                    target[to + j * targetStride + i] = from.get(ElementType.FLOAT, index * Float.BYTES);
+                    floats[to + j * targetStride + i] = from.get(ElementType.FLOAT, index * Float.BYTES);
                 }
             }
         }

@@ -29,10 +29,25 @@ final class Scratch {
     /** Elements from one to the next. */
     int panelStride;
 
+    /** The tile that is computed. */
+    final Tile tile = new Tile();
+
+    /** Tasks of the product that the owner has started. */
+    final WorkList work = new WorkList();
+
     /** Partial sums of dot products. */
     final float[] lanes = new float[TileKernels.DOT_LANES];
 
     private final Storage[] buffers = {NONE, NONE, NONE, NONE};
+
+    /** Rows and panels of a group. */
+    static final class Tile {
+        int group;
+        int row;
+        int rows;
+        int panel;
+        int panels;
+    }
 
     static float[] grown(float[] array, int length) {
         return array.length >= length ? array : new float[Math.max(length, (int) Math.min(2L * array.length, 1 << 28))];

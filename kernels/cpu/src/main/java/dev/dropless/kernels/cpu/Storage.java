@@ -18,30 +18,39 @@ final class Storage {
         Storage allocate(Format format, int elements);
     }
 
+    /** Elements before the first one in an array of our own: large arrays begin at a page, their elements 16 bytes on, and so a cache line begins with the first. */
+    private static final int LEAD = 12;
+
     private final Format format;
     private final float @Nullable [] floats;
+    private final int base;
     private final MemorySegment segment;
 
-    private Storage(Format format, float @Nullable [] floats, MemorySegment segment) {
+    private Storage(Format format, float @Nullable [] floats, int base, MemorySegment segment) {
         this.format = format;
         this.floats = floats;
+        this.base = base;
         this.segment = segment;
     }
 
     /** A view of an array. */
     static Storage of(float[] array) {
-        return new Storage(Format.F32, array, MemorySegment.ofArray(array));
+        return new Storage(Format.F32, array, 0, MemorySegment.ofArray(array));
     }
 
     /** A view of native memory. */
     static Storage of(Format format, MemorySegment segment) {
-        return new Storage(format, null, segment);
+        return new Storage(format, null, 0, segment);
     }
 
     /** A new array, garbage once the last reference is gone. */
     static Storage ofArray(Format format, int elements) {
         return switch (format) {
-            case F32 -> of(new float[elements]);
+            case F32 -> {
+                float[] array = new float[Math.addExact(elements, LEAD)];
+                MemorySegment segment = MemorySegment.ofArray(array).asSlice((long) LEAD * Float.BYTES);
+                yield new Storage(format, array, LEAD, segment);
+            }
             case BF16, F16 -> of(format, MemorySegment.ofArray(new short[elements]));
             case INT8 -> of(format, MemorySegment.ofArray(new byte[elements]));
         };
@@ -56,9 +65,14 @@ final class Storage {
         return format == Format.F32;
     }
 
-    /** The array of floats that this is. */
+    /** The array of floats in which this is, from {@link #base} on. */
     float[] array() {
         return Objects.requireNonNull(floats, "floats in native memory");
+    }
+
+    /** Index of the first element in the array. */
+    int base() {
+        return base;
     }
 
     MemorySegment segment() {
@@ -71,7 +85,7 @@ final class Storage {
 
     void read(int index, int n, float[] target, int offset) {
         if (floats != null) {
-            System.arraycopy(floats, index, target, offset, n);
+            System.arraycopy(floats, base + index, target, offset, n);
         } else if (format == Format.INT8) {
             for (int i = 0; i < n; i++) {
                 target[offset + i] = segment.get(ValueLayout.JAVA_BYTE, (long) index + i);
@@ -103,7 +117,7 @@ final class Storage {
     /** Narrower formats round; 8-bit ones take whole numbers of -127..127 only. */
     void write(float[] source, int offset, int n, int index) {
         if (floats != null) {
-            System.arraycopy(source, offset, floats, index, n);
+            System.arraycopy(source, offset, floats, base + index, n);
         } else if (format == Format.INT8) {
             for (int i = 0; i < n; i++) {
                 segment.set(ValueLayout.JAVA_BYTE, (long) index + i, (byte) source[offset + i]);

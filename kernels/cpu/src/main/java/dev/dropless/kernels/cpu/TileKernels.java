@@ -66,7 +66,7 @@ interface TileKernels {
     void multiply(
             int rows,
             int depth,
-            float[] a,
+            Storage a,
             int aOffset,
             Storage b,
             int bOffset,
@@ -88,7 +88,7 @@ interface TileKernels {
     default void multiplyPairs(
             int rows,
             int depth,
-            float[] a,
+            Storage a,
             int aOffset,
             Storage b,
             int bOffset,
@@ -126,7 +126,7 @@ interface TileKernels {
      * @param c where the tile [rows][PANEL] lies, in memory: later rows are fetched into the cache before their turn
      * @param cOffset element (0, 0) of c
      */
-    void multiplyColumns(int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, Storage c, int cOffset);
+    void multiplyColumns(int rows, int depth, Storage a, int aOffset, Storage b, int bOffset, Storage c, int cOffset);
 
     /**
      * c[i][j] += sum over k of a[i][k] b[k][j] for some columns of a panel, where a is part of packed weights: element (i, k) at
@@ -172,7 +172,7 @@ interface TileKernels {
             int sourceOffset,
             int sourceStride,
             int sourceStep,
-            float[] target,
+            Storage target,
             int targetOffset,
             int targetStride,
             int targetStep);
@@ -197,6 +197,45 @@ interface TileKernels {
             long to = (targetOffset + i * targetStride) * Float.BYTES;
             MemorySegment.copy(source, from, target, to, (long) columns * Float.BYTES);
         }
+    }
+
+    /**
+     * Copies several short pieces of every row: {@link #copyRows} for each of the pieces.
+     *
+     * @param pieces how many
+     * @param sourceStep elements from one piece to the next in the source
+     * @param targetStep elements from one piece to the next in the target
+     */
+    default void copyPieces(
+            int rows,
+            int pieces,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            long sourceStep,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride,
+            long targetStep) {
+        for (int piece = 0; piece < pieces; piece++) {
+            long from = sourceOffset + piece * sourceStep;
+            long to = targetOffset + piece * targetStep;
+            copyRows(rows, columns, source, from, sourceStride, target, to, targetStride);
+        }
+    }
+
+    /** As {@link #copyRows}, to memory that will not be read soon. */
+    default void writeRows(
+            int rows,
+            int columns,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        copyRows(rows, columns, source, sourceOffset, sourceStride, target, targetOffset, targetStride);
     }
 
     /** Whether {@link #convertRows} is there for a pair of formats. */

@@ -2,7 +2,6 @@ package dev.dropless.kernels.cpu;
 
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /** The Vector API tier. Loaded only where the module jdk.incubator.vector is resolved. */
@@ -12,11 +11,11 @@ final class VectorKernels implements TileKernels {
     private static final int LANES = FLOATS.length();
     private static final ScalarKernels TAIL = new ScalarKernels();
     /**
-     * The compiler hoists the broadcasts of a row group to the top of the loop body, so of 32 registers 10 must stay free, of 16 six; beyond that
+     * The compiler hoists the broadcasts of a row group to the top of the loop body, so of 32 registers 10 and one for reads ahead must stay free, of 16 six; beyond that
      * accumulators are spilled inside the loop and speed halves. x86 has 32 vector registers only with AVX-512.
      */
     private static final int MAX_ROWS =
-            System.getProperty("os.arch").equals("amd64") && FLOATS.vectorBitSize() < 512 ? 4 : 10;
+            System.getProperty("os.arch").equals("amd64") && FLOATS.vectorBitSize() < 512 ? 4 : 9;
 
     /** Shared by all instances: a class generated anew would have to be compiled anew. */
     private static final MicroKernel MICRO = MicroKernelGenerator.generate(FLOATS, MAX_ROWS);
@@ -35,7 +34,7 @@ final class VectorKernels implements TileKernels {
     public void multiply(
             int rows,
             int depth,
-            float[] a,
+            Storage a,
             int aOffset,
             Storage b,
             int bOffset,
@@ -44,16 +43,25 @@ final class VectorKernels implements TileKernels {
             Storage next,
             int nextOffset,
             int nextLength) {
+        float[] left = a.array();
         float[] panel = b.array();
         float[] tile = c.array();
+        int firstA = a.base() + aOffset;
+        int firstB = b.base() + bOffset;
+        int firstC = c.base() + cOffset;
         int groups = Math.ceilDiv(rows, MAX_ROWS);
         for (int group = 0; group < groups; group++) {
             int first = rows * group / groups;
             int height = rows * (group + 1) / groups - first;
-            int from = aOffset + first * ROW_STRIDE;
-            int to = cOffset + first * PANEL;
+            int from = firstA + first * ROW_STRIDE;
+            int to = firstC + first * PANEL;
+            int span = depth * MicroKernel.AHEAD_STEP;
+            int ahead = next.base() + nextOffset + group * span;
+            if (next != b || (group + 1) * span > nextLength || ahead + span > panel.length) {
+                ahead = firstB; // nothing new
+            }
             for (int j = 0; j < PANEL; j += 2 * LANES) {
-                MICRO.multiply(height, depth, a, from, 0, panel, bOffset + j, tile, to + j);
+                MICRO.multiply(height, depth, left, from, ahead, panel, firstB + j, tile, to + j);
             }
         }
     }
@@ -65,15 +73,19 @@ final class VectorKernels implements TileKernels {
 
     @Override
     public void multiplyColumns(
-            int rows, int depth, float[] a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
+            int rows, int depth, Storage a, int aOffset, Storage b, int bOffset, Storage c, int cOffset) {
+        float[] left = a.array();
         float[] panel = b.array();
         float[] tile = c.array();
+        int firstA = a.base() + aOffset;
+        int firstB = b.base() + bOffset;
+        int firstC = c.base() + cOffset;
         for (int first = 0; first < rows; first += MAX_ROWS) {
             int height = Math.min(MAX_ROWS, rows - first);
-            int from = aOffset + first / MAX_ROWS * depth * BLOCK;
-            int to = cOffset + first * PANEL;
+            int from = firstA + first / MAX_ROWS * depth * BLOCK;
+            int to = firstC + first * PANEL;
             for (int j = 0; j < PANEL; j += 2 * LANES) {
-                MICRO.multiplyColumns(height, depth, a, from, 0, panel, bOffset + j, tile, to + j);
+                MICRO.multiplyColumns(height, depth, left, from, 0, panel, firstB + j, tile, to + j);
             }
         }
     }
@@ -92,17 +104,20 @@ final class VectorKernels implements TileKernels {
             int cOffset,
             int nextOffset,
             int nextLength) {
-        float[] weights = a.array();
+        float[] left = a.array();
         float[] panel = b.array();
         float[] tile = c.array();
+        int firstA = a.base() + aOffset;
+        int firstB = b.base() + bOffset;
+        int firstC = c.base() + cOffset;
         int groups = Math.ceilDiv(rows, MAX_ROWS);
         for (int group = 0; group < groups; group++) {
             int first = rows * group / groups;
             int height = rows * (group + 1) / groups - first;
-            int from = aOffset + first * PANEL;
-            int to = cOffset + first * PANEL;
+            int from = firstA + first * PANEL;
+            int to = firstC + first * PANEL;
             for (int j = 0; j < columns; j += 2 * LANES) {
-                MICRO.multiplyPanels(height, depth, weights, from, aStride, panel, bOffset + j, tile, to + j);
+                MICRO.multiplyPanels(height, depth, left, from, aStride, panel, firstB + j, tile, to + j);
             }
         }
     }
@@ -114,7 +129,7 @@ final class VectorKernels implements TileKernels {
             int sourceOffset,
             int sourceStride,
             int sourceStep,
-            float[] target,
+            Storage target,
             int targetOffset,
             int targetStride,
             int targetStep) {
@@ -161,7 +176,7 @@ final class VectorKernels implements TileKernels {
     @Override
     public void activate(FloatActivation activation, int n, float[] a, int aOffset, float[] h, int hOffset) {
         int end = FLOATS.loopBound(n);
-        hidden(activation, end, a, aOffset, h, hOffset);
+        VectorActivations.hidden(activation, end, a, aOffset, h, hOffset);
         TAIL.activate(activation, n - end, a, aOffset + end, h, hOffset + end);
     }
 
@@ -169,16 +184,16 @@ final class VectorKernels implements TileKernels {
     public void activateGated(
             FloatActivation activation, int n, float[] a, int aOffset, float[] b, int bOffset, float[] h, int hOffset) {
         int end = FLOATS.loopBound(n);
-        hidden(activation, end, a, aOffset, h, hOffset);
-        multiplyByUp(activation, end, b, bOffset, h, hOffset);
+        VectorActivations.hidden(activation, end, a, aOffset, h, hOffset);
+        VectorActivations.multiplyByUp(activation, end, b, bOffset, h, hOffset);
         TAIL.activateGated(activation, n - end, a, aOffset + end, b, bOffset + end, h, hOffset + end);
     }
 
     @Override
     public void differentiate(FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset) {
         int end = FLOATS.loopBound(n);
-        slopes(activation, end, a, aOffset);
-        multiply(end, g, gOffset, a, aOffset);
+        VectorActivations.slopes(activation, end, a, aOffset);
+        VectorActivations.multiply(end, g, gOffset, a, aOffset, a, aOffset);
         TAIL.differentiate(activation, n - end, g, gOffset + end, a, aOffset + end);
     }
 
@@ -194,63 +209,12 @@ final class VectorKernels implements TileKernels {
             int bOffset,
             float[] h) {
         int end = FLOATS.loopBound(n);
-        hidden(activation, end, a, aOffset, h, 0);
-        slopes(activation, end, a, aOffset);
-        applyGradient(activation, end, g, gOffset, a, aOffset, b, bOffset, h);
+        VectorActivations.hidden(activation, end, a, aOffset, h, 0);
+        VectorActivations.slopes(activation, end, a, aOffset);
+        VectorActivations.multiplyByUp(activation, end, b, bOffset, a, aOffset);
+        VectorActivations.multiply(end, g, gOffset, a, aOffset, a, aOffset);
+        VectorActivations.withinLimit(activation, end, b, bOffset, h, 0);
+        VectorActivations.multiply(end, g, gOffset, h, 0, b, bOffset);
         TAIL.differentiateGated(activation, n - end, g, gOffset + end, a, aOffset + end, b, bOffset + end, h);
-    }
-
-    // One loop a method: the compiler gives up inlining in the middle of a method that has grown too large, and vectors
-    // would be allocated.
-
-    private static void hidden(FloatActivation activation, int end, float[] a, int aOffset, float[] h, int hOffset) {
-        for (int i = 0; i < end; i += LANES) {
-            VectorMath.hidden(activation, FloatVector.fromArray(FLOATS, a, aOffset + i))
-                    .intoArray(h, hOffset + i);
-        }
-    }
-
-    private static void slopes(FloatActivation activation, int end, float[] a, int aOffset) {
-        for (int i = 0; i < end; i += LANES) {
-            VectorMath.dHidden(activation, FloatVector.fromArray(FLOATS, a, aOffset + i))
-                    .intoArray(a, aOffset + i);
-        }
-    }
-
-    private static void multiplyByUp(
-            FloatActivation activation, int end, float[] b, int bOffset, float[] h, int hOffset) {
-        for (int i = 0; i < end; i += LANES) {
-            FloatVector up = VectorMath.up(activation, FloatVector.fromArray(FLOATS, b, bOffset + i));
-            FloatVector.fromArray(FLOATS, h, hOffset + i).mul(up).intoArray(h, hOffset + i);
-        }
-    }
-
-    private static void multiply(int end, float[] g, int gOffset, float[] a, int aOffset) {
-        for (int i = 0; i < end; i += LANES) {
-            FloatVector slope = FloatVector.fromArray(FLOATS, a, aOffset + i);
-            FloatVector.fromArray(FLOATS, g, gOffset + i).mul(slope).intoArray(a, aOffset + i);
-        }
-    }
-
-    /** From slopes in a, gate activations in h and up projections in b to the gradients of both projections. */
-    private static void applyGradient(
-            FloatActivation activation,
-            int end,
-            float[] g,
-            int gOffset,
-            float[] a,
-            int aOffset,
-            float[] b,
-            int bOffset,
-            float[] h) {
-        for (int i = 0; i < end; i += LANES) {
-            FloatVector up = FloatVector.fromArray(FLOATS, b, bOffset + i);
-            FloatVector gradient = FloatVector.fromArray(FLOATS, g, gOffset + i);
-            FloatVector slope = FloatVector.fromArray(FLOATS, a, aOffset + i).mul(VectorMath.up(activation, up));
-            gradient.mul(slope).intoArray(a, aOffset + i);
-            FloatVector hidden = FloatVector.fromArray(FLOATS, h, i)
-                    .blend(0f, up.abs().compare(VectorOperators.GT, activation.upLimit()));
-            gradient.mul(hidden).intoArray(b, bOffset + i);
-        }
     }
 }

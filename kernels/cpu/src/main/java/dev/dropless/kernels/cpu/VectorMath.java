@@ -37,7 +37,7 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * {@link FloatMath} on vectors, operation by operation. Loaded only where the module jdk.incubator.vector is resolved. Every method is small enough to be
  * inlined, without which vectors would be allocated; for the same reason a loop may contain one exponential function only (the compiler stops inlining at
- * a number of graph nodes), and callers do the rest in loops of their own.
+ * a number of graph nodes): see {@link VectorActivations}.
  */
 final class VectorMath {
 
@@ -46,10 +46,9 @@ final class VectorMath {
             ? FloatVector.SPECIES_512
             : FloatVector.SPECIES_PREFERRED;
 
-    /** A limit that limits nothing; the usual case, whose other branch the compiler leaves out. */
-    private static final float NONE = Float.POSITIVE_INFINITY;
-
     // The constants of FloatMath as vectors: a broadcast in a loop costs the compiler more nodes than all else.
+    private static final FloatVector V_EXP_MIN = all(EXP_MIN);
+    private static final FloatVector V_TAIL_END = all(TAIL_END);
     private static final FloatVector V_E2 = all(E2);
     private static final FloatVector V_E3 = all(E3);
     private static final FloatVector V_E4 = all(E4);
@@ -74,24 +73,30 @@ final class VectorMath {
     private static final FloatVector V_TANH_3_SLOPE = all(TANH_3_SLOPE);
     private static final FloatVector V_LN2_HIGH = all(-LN2_HIGH);
     private static final FloatVector V_LN2_LOW = all(-LN2_LOW);
-    private static final FloatVector V_ZERO = all(0);
+    static final FloatVector V_ZERO = all(0);
     private static final FloatVector V_ONE = all(1);
     private static final FloatVector V_TWO = all(2);
+    private static final FloatVector V_FOUR = all(4);
+    private static final FloatVector V_MINUS_HALF = all(-0.5f);
+    private static final FloatVector V_INV_SQRT_2PI = all(INV_SQRT_2PI);
+    private static final VectorSpecies<Integer> INTS = FLOATS.withLanes(int.class);
+    private static final IntVector V_ROUND_BITS = IntVector.broadcast(INTS, ROUND_BITS);
+    private static final IntVector V_BIAS = IntVector.broadcast(INTS, 127);
 
     private VectorMath() {}
 
-    private static FloatVector all(float value) {
+    static FloatVector all(float value) {
         return FloatVector.broadcast(FLOATS, value);
     }
 
     /** e^x for x <= 0, so that there is no upper limit to apply. */
     static FloatVector exp(FloatVector value) {
-        FloatVector x = max(value, EXP_MIN);
+        FloatVector x = max(value, V_EXP_MIN);
         FloatVector shifted = x.fma(V_LOG2_E, V_ROUND);
         FloatVector n = shifted.sub(V_ROUND);
         FloatVector r = n.fma(V_LN2_HIGH, x);
         r = n.fma(V_LN2_LOW, r);
-        IntVector exponent = shifted.reinterpretAsInts().sub(ROUND_BITS);
+        IntVector exponent = shifted.reinterpretAsInts().sub(V_ROUND_BITS);
         IntVector half = exponent.lanewise(VectorOperators.ASHR, 1);
         return expPolynomial(r).mul(powerOfTwo(half)).mul(powerOfTwo(exponent.sub(half)));
     }
@@ -107,7 +112,7 @@ final class VectorMath {
     }
 
     private static FloatVector powerOfTwo(IntVector exponent) {
-        return exponent.add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats();
+        return exponent.add(V_BIAS).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats();
     }
 
     private static FloatVector sigmoid(FloatVector z) {
@@ -116,7 +121,7 @@ final class VectorMath {
 
     /** sigmoid(z), where e = exp(-|z|). */
     private static FloatVector sigmoid(FloatVector z, FloatVector e) {
-        return e.blend(1f, z.compare(VectorOperators.GE, 0f)).div(e.add(V_ONE));
+        return e.blend(V_ONE, z.compare(VectorOperators.GE, V_ZERO)).div(e.add(V_ONE));
     }
 
     /** sigmoid'(z), where e = exp(-|z|). */
@@ -128,19 +133,19 @@ final class VectorMath {
     static FloatVector gaussian(FloatVector m) {
         FloatVector square = m.mul(m);
         FloatVector error = m.fma(m, square.neg());
-        FloatVector e = exp(square.mul(-0.5f));
-        return e.mul(-0.5f).fma(error, e);
+        FloatVector e = exp(square.mul(V_MINUS_HALF));
+        return e.mul(V_MINUS_HALF).fma(error, e);
     }
 
     static FloatVector magnitude(FloatVector a) {
-        return min(a.abs(), TAIL_END);
+        return min(a.abs(), V_TAIL_END);
     }
 
     /** Phi(a), where density = gaussian(m), m = magnitude(a). */
     private static FloatVector normalCdf(FloatVector a, FloatVector m, FloatVector density) {
-        FloatVector p = tailPolynomial(m.sub(4).div(m.add(4)));
+        FloatVector p = tailPolynomial(m.sub(V_FOUR).div(m.add(V_FOUR)));
         FloatVector tail = density.mul(p).div(m.fma(V_TWO, V_ONE));
-        return tail.blend(V_ONE.sub(tail), a.compare(VectorOperators.GE, 0f));
+        return tail.blend(V_ONE.sub(tail), a.compare(VectorOperators.GE, V_ZERO));
     }
 
     private static FloatVector normalCdf(FloatVector a) {
@@ -161,79 +166,57 @@ final class VectorMath {
         return p.fma(q, V_P0);
     }
 
-    static FloatVector min(FloatVector a, float limit) {
+    static FloatVector min(FloatVector a, FloatVector limit) {
         return a.blend(limit, a.compare(VectorOperators.GT, limit));
     }
 
-    static FloatVector max(FloatVector a, float limit) {
+    static FloatVector max(FloatVector a, FloatVector limit) {
         return a.blend(limit, a.compare(VectorOperators.LT, limit));
     }
 
     static FloatVector relu(FloatVector a) {
-        return a.blend(0f, a.compare(VectorOperators.LE, 0f));
+        return a.blend(V_ZERO, a.compare(VectorOperators.LE, V_ZERO));
     }
 
-    static FloatVector value(FloatActivation activation, FloatVector a) {
-        return switch (activation.function()) {
-            case IDENTITY -> a;
-            case RELU -> relu(a);
-            case RELU_SQUARED -> relu(a).mul(relu(a));
-            case SILU -> a.mul(sigmoid(a.mul(activation.alpha())));
-            case GELU_TANH -> a.mul(sigmoid(a.mul(a.mul(a).fma(V_TANH_3, V_TANH_1))));
-            case GELU_ERF -> a.mul(normalCdf(a));
-        };
+    static FloatVector silu(FloatVector a, FloatVector alpha) {
+        return a.mul(sigmoid(a.mul(alpha)));
     }
 
-    static FloatVector slope(FloatActivation activation, FloatVector a) {
-        return switch (activation.function()) {
-            case IDENTITY -> V_ONE;
-            case RELU -> V_ZERO.blend(1f, a.compare(VectorOperators.GT, 0f));
-            case RELU_SQUARED -> relu(a).mul(2);
-            case SILU -> siluSlope(a.mul(activation.alpha()));
-            case GELU_TANH -> tanhSlope(a);
-            case GELU_ERF -> normalSlope(a);
-        };
+    static FloatVector geluTanh(FloatVector a) {
+        return a.mul(sigmoid(a.mul(a.mul(a).fma(V_TANH_3, V_TANH_1))));
     }
 
-    private static FloatVector siluSlope(FloatVector z) {
+    static FloatVector geluErf(FloatVector a) {
+        return a.mul(normalCdf(a));
+    }
+
+    static FloatVector reluSlope(FloatVector a) {
+        return V_ZERO.blend(V_ONE, a.compare(VectorOperators.GT, V_ZERO));
+    }
+
+    static FloatVector siluSlope(FloatVector z) {
         FloatVector e = exp(z.abs().neg());
         return plusSlope(sigmoid(z, e), z, sigmoidSlope(e));
     }
 
-    private static FloatVector tanhSlope(FloatVector a) {
+    static FloatVector geluTanhSlope(FloatVector a) {
         FloatVector square = a.mul(a);
         FloatVector z = a.mul(square.fma(V_TANH_3, V_TANH_1));
         FloatVector e = exp(z.abs().neg());
         FloatVector w = sigmoidSlope(e);
         FloatVector dz = square.fma(V_TANH_3_SLOPE, V_TANH_1);
         FloatVector s = sigmoid(z, e);
-        return a.mul(w).fma(dz, s).blend(s, w.compare(VectorOperators.EQ, 0f));
+        return a.mul(w).fma(dz, s).blend(s, w.compare(VectorOperators.EQ, V_ZERO));
     }
 
-    private static FloatVector normalSlope(FloatVector a) {
+    static FloatVector geluErfSlope(FloatVector a) {
         FloatVector m = magnitude(a);
         FloatVector density = gaussian(m);
-        return plusSlope(normalCdf(a, m, density), a, density.mul(INV_SQRT_2PI));
+        return plusSlope(normalCdf(a, m, density), a, density.mul(V_INV_SQRT_2PI));
     }
 
     /** value + x * slope, or value where the slope has vanished. */
     private static FloatVector plusSlope(FloatVector value, FloatVector x, FloatVector slope) {
-        return x.fma(slope, value).blend(value, slope.compare(VectorOperators.EQ, 0f));
-    }
-
-    static FloatVector hidden(FloatActivation activation, FloatVector a) {
-        return value(activation, activation.gateMax() == NONE ? a : min(a, activation.gateMax()));
-    }
-
-    static FloatVector dHidden(FloatActivation activation, FloatVector a) {
-        FloatVector slope = slope(activation, a);
-        return activation.gateMax() == NONE
-                ? slope
-                : slope.blend(0f, a.compare(VectorOperators.GT, activation.gateMax()));
-    }
-
-    static FloatVector up(FloatActivation activation, FloatVector b) {
-        float limit = activation.upLimit();
-        return (limit == NONE ? b : max(min(b, limit), -limit)).add(activation.upOffset());
+        return x.fma(slope, value).blend(value, slope.compare(VectorOperators.EQ, V_ZERO));
     }
 }

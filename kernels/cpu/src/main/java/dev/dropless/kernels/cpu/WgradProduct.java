@@ -83,8 +83,10 @@ final class WgradProduct extends Product {
         int ready = Math.min(count, panelGroup(depth));
         scratch.packPanels(ready, depth);
         int first = topology.offset(expert) + k;
-        for (int r = 0; r < depth; r++) {
-            gradients.packColumns(kernels, outputs.matrix, outputs.matrixRow(first + r), panel, ready, r, scratch);
+        int run = outputs.byToken ? 1 : depth; // consecutive rows of the matrix
+        for (int r = 0; r < depth; r += run) {
+            long row = outputs.matrixRow(first + r);
+            gradients.packColumns(kernels, outputs.matrix, row, run, panel, ready, r, scratch);
         }
         return ready;
     }

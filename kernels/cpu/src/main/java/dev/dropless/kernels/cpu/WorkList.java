@@ -17,35 +17,37 @@ final class WorkList {
     /** Reading a panel costs as much as computing this many rows with it. */
     private static final int READ_COST = 12;
 
-    private final int[] groups;
-    private final int[] firstRows;
-    private final int[] heights;
-    private final int[] firstPanels;
-    private final int[] widths;
-    private final int[] order;
+    private int size;
+    private int[] groups = {};
+    private int[] firstRows = {};
+    private int[] heights = {};
+    private int[] firstPanels = {};
+    private int[] widths = {};
+    private double[] costs = {};
+    /** Rank and number of each task, in order. */
+    private long[] order = {};
 
-    private WorkList(int size) {
-        groups = new int[size];
-        firstRows = new int[size];
-        heights = new int[size];
-        firstPanels = new int[size];
-        widths = new int[size];
-        order = new int[size];
-    }
-
-    static WorkList of(Product product, int threads) {
+    /** Replaces what is listed by the tasks of a product. Arrays are grown and kept, so that a list used again allocates nothing. */
+    void list(Product product, int threads) {
         double total = 0;
         for (int g = 0; g < product.groups(); g++) {
             total += tiles(product, g) * cost(product, g, height(product, g), product.panels(g));
         }
         double target = Math.max(MIN_COST, total / (threads * TASKS_PER_THREAD));
-        int size = 0;
+        size = 0;
         for (int g = 0; g < product.groups(); g++) {
             size = Math.addExact(size, Math.multiplyExact(tiles(product, g), cuts(product, g, target)));
         }
-        WorkList list = new WorkList(size);
-        list.fill(product, target);
-        return list;
+        if (size > order.length) {
+            groups = new int[size];
+            firstRows = new int[size];
+            heights = new int[size];
+            firstPanels = new int[size];
+            widths = new int[size];
+            costs = new double[size];
+            order = new long[size];
+        }
+        fill(product, target);
     }
 
     private static int tiles(Product product, int group) {
@@ -68,7 +70,6 @@ final class WorkList {
 
     private void fill(Product product, double target) {
         int next = 0;
-        double[] costs = new double[order.length];
         double most = 0;
         for (int g = 0; g < product.groups(); g++) {
             int tiles = tiles(product, g);
@@ -86,20 +87,16 @@ final class WorkList {
                 }
             }
         }
-        sort(costs, most);
+        sort(most);
     }
 
     /** Largest first; tasks of about the same cost stay neighbours, since they share operands. */
-    private void sort(double[] costs, double most) {
-        long[] keys = new long[costs.length];
-        for (int i = 0; i < keys.length; i++) {
+    private void sort(double most) {
+        for (int i = 0; i < size; i++) {
             long rank = Math.round((1 - costs[i] / most) * (1 << 10));
-            keys[i] = rank << 32 | i;
+            order[i] = rank << 32 | i;
         }
-        Arrays.sort(keys);
-        for (int i = 0; i < keys.length; i++) {
-            order[i] = (int) keys[i];
-        }
+        Arrays.sort(order, 0, size);
     }
 
     private static int part(int size, int part, int parts) {
@@ -107,26 +104,26 @@ final class WorkList {
     }
 
     int size() {
-        return order.length;
+        return size;
     }
 
     int group(int task) {
-        return groups[order[task]];
+        return groups[(int) order[task]];
     }
 
     int row(int task) {
-        return firstRows[order[task]];
+        return firstRows[(int) order[task]];
     }
 
     int rows(int task) {
-        return heights[order[task]];
+        return heights[(int) order[task]];
     }
 
     int panel(int task) {
-        return firstPanels[order[task]];
+        return firstPanels[(int) order[task]];
     }
 
     int panels(int task) {
-        return widths[order[task]];
+        return widths[(int) order[task]];
     }
 }

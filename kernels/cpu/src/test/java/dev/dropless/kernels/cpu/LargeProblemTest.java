@@ -22,18 +22,18 @@ import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 
-/** Sizes beyond one block of rows, one slab of k and one group of panels, where the cutting of the work shows; small problems are in the contract. */
+/** Sizes beyond one block of rows, the terms that are packed at once and one group of panels, where the cutting of the work shows; small problems are in the contract. */
 class LargeProblemTest {
 
     private static final int TOKENS = 233;
     private static final int TOP_K = 2;
     private static final int EXPERTS = 3;
 
-    /** More rows than MAX_ROWS in expert 0, one expert without any, some slots unassigned. */
-    private static Topology topology() {
+    /** Most rows in expert 0, one expert without any, some slots unassigned. */
+    private static Topology topology(int tokens) {
         Random random = new Random(3);
-        int[] ids = new int[TOKENS * TOP_K];
-        for (int t = 0; t < TOKENS; t++) {
+        int[] ids = new int[tokens * TOP_K];
+        for (int t = 0; t < tokens; t++) {
             ids[2 * t] = random.nextInt(5) == 0 ? Topology.UNASSIGNED : 0;
             ids[2 * t + 1] = random.nextInt(7) == 0 ? 2 : Topology.UNASSIGNED;
         }
@@ -55,9 +55,9 @@ class LargeProblemTest {
     }
 
     /** Forward and backward; every output in order. */
-    private static List<float[]> layer(ExpertShape shape, ElementType type, TileKernels tile, int threads) {
+    private static List<float[]> layer(ExpertShape shape, int tokens, ElementType type, TileKernels tile, int threads) {
         Random random = new Random(5);
-        Topology topology = topology();
+        Topology topology = topology(tokens);
         int n = topology.rows();
         int h = shape.hiddenSize();
         int f = shape.ffnHiddenSize();
@@ -72,18 +72,18 @@ class LargeProblemTest {
                 }
             }
             ExpertKernels experts = kernels.experts();
-            Matrix x = as(type, normal(random, 1, TOKENS, h));
-            Matrix dY = as(type, normal(random, 1, TOKENS, h));
-            Matrix w = normal(random, 1, TOKENS, TOP_K);
+            Matrix x = as(type, normal(random, 1, tokens, h));
+            Matrix dY = as(type, normal(random, 1, tokens, h));
+            Matrix w = normal(random, 1, tokens, TOP_K);
             Matrix pre = as(type, poisoned(n, 2L * f));
             Matrix hidden = as(type, poisoned(n, f));
             Matrix out = poisoned(n, h);
-            Matrix y = poisoned(TOKENS, h);
+            Matrix y = poisoned(tokens, h);
             Matrix dPre = as(type, poisoned(n, 2L * f));
             Matrix dRows = poisoned(n, h);
-            Matrix dX = poisoned(TOKENS, h);
-            Matrix dW = poisoned(TOKENS, TOP_K);
-            Matrix dV = poisoned(TOKENS, TOP_K);
+            Matrix dX = poisoned(tokens, h);
+            Matrix dW = poisoned(tokens, TOP_K);
+            Matrix dV = poisoned(tokens, TOP_K);
             experts.up(plan, x, w, weights, activation, pre, hidden);
             experts.down(plan, hidden, weights, out);
             experts.combine(plan, out, w, y, false);
@@ -124,26 +124,37 @@ class LargeProblemTest {
 
     @Test
     void wideTokens() {
-        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 1061, 91, true, true, true));
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 2083, 35, true, true, true), TOKENS);
     }
 
     @Test
     void wideExperts() {
-        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 67, 547, true, true, true));
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 35, 1061, true, true, true), TOKENS);
     }
 
-    private static void assertTiersAndThreadCountsAgree(ExpertShape shape) {
-        assertTiersAndThreadCountsAgree(shape, ElementType.F32);
+    /** Panels that are moved apart. */
+    @Test
+    void sizesOfManyCacheSets() {
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 256, 512, true, true, true), 71);
+    }
+
+    @Test
+    void manyTokens() {
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 33, 17, true, true, true), 2700);
+    }
+
+    private static void assertTiersAndThreadCountsAgree(ExpertShape shape, int tokens) {
+        assertTiersAndThreadCountsAgree(shape, tokens, ElementType.F32);
     }
 
     /** Rows of an even number of bfloat16 are multiplied by pairs where that is faster, and in one test where not. */
     @Test
     void bfloat16() {
-        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 1062, 94, true, true, true), ElementType.BF16);
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 1062, 94, true, true, true), TOKENS, ElementType.BF16);
     }
 
-    private static void assertTiersAndThreadCountsAgree(ExpertShape shape, ElementType type) {
-        List<float[]> expected = layer(shape, type, CpuTier.SCALAR.create(), 2);
+    private static void assertTiersAndThreadCountsAgree(ExpertShape shape, int tokens, ElementType type) {
+        List<float[]> expected = layer(shape, tokens, type, CpuTier.SCALAR.create(), 2);
         for (float[] values : expected) {
             for (float value : values) {
                 assertTrue(Float.isFinite(value));
@@ -151,7 +162,7 @@ class LargeProblemTest {
         }
         for (TileKernels tier : tiers()) {
             for (int threads = 1; threads <= 3; threads++) {
-                List<float[]> actual = layer(shape, type, tier, threads);
+                List<float[]> actual = layer(shape, tokens, type, tier, threads);
                 for (int i = 0; i < expected.size(); i++) {
                     assertArrayEquals(
                             expected.get(i), actual.get(i), tier.description() + " " + i + ", " + threads + " threads");
@@ -176,7 +187,7 @@ class LargeProblemTest {
     @Test
     void denseProductOfAllTranspositions() {
         int m = 207;
-        int depth = 1100;
+        int depth = 2300;
         int n = 331;
         Random random = new Random(9);
         Matrix a = normal(random, 1, m, depth);

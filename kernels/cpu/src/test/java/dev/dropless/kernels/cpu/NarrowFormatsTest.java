@@ -187,7 +187,7 @@ class NarrowFormatsTest {
             }
             float[] wide = new float[size];
             b.read(0, size, wide, 0);
-            float[] a = normal(3 + rows * TileKernels.ROW_STRIDE);
+            Storage a = Storage.of(normal(3 + rows * TileKernels.ROW_STRIDE));
             float[] expected = normal(rows * TileKernels.PANEL);
             float[] actual = expected.clone();
             Storage wideB = Storage.of(wide);
@@ -226,9 +226,9 @@ class NarrowFormatsTest {
                 float[] expected = normal(rows * TileKernels.PANEL);
                 float[] actual = expected.clone();
                 Storage b = Storage.of(wideRight);
-                scalar.multiply(rows, 2 * pairs, wideLeft, 0, b, 0, Storage.of(expected), 0, b, 0, 0);
+                scalar.multiply(rows, 2 * pairs, Storage.of(wideLeft), 0, b, 0, Storage.of(expected), 0, b, 0, 0);
                 Storage pb = Storage.of(pairedRight);
-                kernels.multiplyPairs(rows, pairs, pairedLeft, 3, pb, 0, Storage.of(actual), 0, pb, 0, 0);
+                kernels.multiplyPairs(rows, pairs, Storage.of(pairedLeft), 3, pb, 0, Storage.of(actual), 0, pb, 0, 0);
                 assertArrayEquals(expected, actual, rows + " rows, pairs: " + pairs);
             }
         }
@@ -253,7 +253,7 @@ class NarrowFormatsTest {
             Arrays.fill(right, pair(test[1]));
             Arrays.fill(sums, test[2]);
             Storage b = Storage.of(right);
-            kernels.multiplyPairs(1, 1, left, 0, b, 0, Storage.of(sums), 0, b, 0, 0);
+            kernels.multiplyPairs(1, 1, Storage.of(left), 0, b, 0, Storage.of(sums), 0, b, 0, 0);
             assertEquals(test[3], sums[7], Arrays.toString(test));
         }
     }

@@ -73,16 +73,16 @@ class TileKernelsTest {
         float[] start = guarded(rows * TileKernels.PANEL);
         float[] expected = start.clone();
         Storage tile = copy(Storage.of(start), kernels);
-        float[] a = interleaved(scalar, values, rows, depth);
+        Storage a = interleaved(scalar, values, rows, depth);
         scalar.multiplyColumns(rows, depth, a, 3, b, 5, Storage.of(expected), 8);
-        float[] own = interleaved(kernels, values, rows, depth);
+        Storage own = interleaved(kernels, values, rows, depth);
         kernels.multiplyColumns(rows, depth, own, 3, copy(b, kernels), 5, tile, 8);
         float[] actual = new float[start.length];
         tile.read(0, actual.length, actual, 0);
         assertArrayEquals(expected, actual, kernels.description() + ", rows and depth: " + rows + " " + depth);
     }
 
-    private static float[] interleaved(TileKernels kernels, float[] values, int rows, int depth) {
+    private static Storage interleaved(TileKernels kernels, float[] values, int rows, int depth) {
         int height = kernels.interleavedRows();
         float[] a = new float[3 + Math.ceilDiv(rows, height) * depth * TileKernels.BLOCK];
         for (int i = 0; i < rows; i++) {
@@ -90,7 +90,7 @@ class TileKernelsTest {
                 a[3 + (i / height * depth + k) * TileKernels.BLOCK + i % height] = values[i * depth + k];
             }
         }
-        return a;
+        return Storage.of(a);
     }
 
     /** The scalar kernels differ only in where they find the left operand. */
@@ -110,7 +110,7 @@ class TileKernelsTest {
         Storage b = Storage.of(normal(depth * TileKernels.PANEL));
         float[] start = normal(rows * TileKernels.PANEL);
         float[] expected = start.clone();
-        scalar.multiply(rows, depth, a, 0, b, 0, Storage.of(expected), 0, b, 0, 0);
+        scalar.multiply(rows, depth, Storage.of(a), 0, b, 0, Storage.of(expected), 0, b, 0, 0);
         float[] byColumns = start.clone();
         scalar.multiplyColumns(
                 rows, depth, interleaved(scalar, values, rows, depth), 3, b, 0, Storage.of(byColumns), 0);
@@ -144,7 +144,7 @@ class TileKernelsTest {
     private void multiplyEveryNumberOfRows(TileKernels kernels) {
         for (int rows = 0; rows <= 31; rows++) {
             for (int depth : new int[] {0, 1, 13, 31, 33, 207, TileKernels.DEPTH}) {
-                float[] a = normal(3 + rows * TileKernels.ROW_STRIDE);
+                Storage a = Storage.of(normal(3 + rows * TileKernels.ROW_STRIDE));
                 Storage b = Storage.of(normal(5 + depth * TileKernels.PANEL));
                 float[] start = guarded(rows * TileKernels.PANEL);
                 float[] expected = start.clone();
@@ -182,7 +182,8 @@ class TileKernelsTest {
                         }
                     }
                 }
-                kernels.transpose(blocks, copy(Storage.of(source), kernels), 7, 21, 19, target, 8, 18, 16 * 18);
+                kernels.transpose(
+                        blocks, copy(Storage.of(source), kernels), 7, 21, 19, Storage.of(target), 8, 18, 16 * 18);
                 assertArrayEquals(expected, target, kernels.description() + " " + blocks);
             }
         }
@@ -207,6 +208,44 @@ class TileKernelsTest {
         }
     }
 
+    /** To native memory: aligned rows go past the caches. */
+    @Test
+    void writeRowsOfBothWidths() {
+        for (TileKernels kernels : tiers()) {
+            for (int offset : new int[] {0, 3, 16}) {
+                for (int columns : new int[] {TileKernels.BLOCK, TileKernels.PANEL}) {
+                    int stride = offset + 48;
+                    MemorySegment source = MemorySegment.ofArray(normal(5 * 37));
+                    MemorySegment target = Arena.ofAuto().allocate(4L * (offset + 5 * stride), 64);
+                    MemorySegment expected = MemorySegment.ofArray(new float[offset + 5 * stride]);
+                    for (int i = 0; i < 5; i++) {
+                        long to = 4L * (offset + i * stride);
+                        MemorySegment.copy(source, 4L * i * 37, expected, to, 4L * columns);
+                    }
+                    kernels.writeRows(5, columns, source, 0, 37, target, offset, stride);
+                    assertEquals(-1, expected.mismatch(target), kernels.description() + " " + offset);
+                }
+            }
+        }
+    }
+
+    @Test
+    void copyPiecesOfEveryRow() {
+        for (TileKernels kernels : tiers()) {
+            float[] source = normal(1000);
+            float[] target = guarded(700);
+            float[] expected = target.clone();
+            for (int i = 0; i < 4; i++) {
+                for (int piece = 0; piece < 3; piece++) {
+                    System.arraycopy(source, 3 + i * 90 + piece * 20, expected, 8 + i * 16 + piece * 200, 16);
+                }
+            }
+            MemorySegment from = MemorySegment.ofArray(source);
+            kernels.copyPieces(4, 3, 16, from, 3, 90, 20, MemorySegment.ofArray(target), 8, 16, 200);
+            assertArrayEquals(expected, target, kernels.description());
+        }
+    }
+
     @Test
     void copyRowsChecks() {
         TileKernels kernels = CpuTier.select(null);
@@ -216,6 +255,9 @@ class TileKernelsTest {
         assertOutside(() -> kernels.copyRows(2, 32, source, 1, 32, target, 0, 32));
         assertOutside(() -> kernels.copyRows(2, 32, source, 0, 32, target, 0, 33));
         assertOutside(() -> kernels.copyRows(1, 16, source, -1, 32, target, 0, 32));
+        kernels.copyPieces(2, 2, 16, source, 0, 32, 16, target, 0, 32, 16);
+        assertOutside(() -> kernels.copyPieces(2, 2, 16, source, 0, 32, 17, target, 0, 32, 16));
+        assertOutside(() -> kernels.copyPieces(2, 3, 16, source, 0, 16, 16, target, 0, 32, 16));
         MemorySegment frozen = target.asReadOnly();
         assertThrows(IllegalArgumentException.class, () -> kernels.copyRows(1, 16, source, 0, 32, frozen, 0, 32));
     }
@@ -225,7 +267,7 @@ class TileKernelsTest {
         assumeTrue(CpuTier.best() == CpuTier.EMITTED && EmittedKernels.widest() == Width.ZMM, "needs AVX-512");
         TileKernels kernels = CpuTier.select(null);
         Storage source = Storage.of(new float[16 * 20 + 16]);
-        float[] target = new float[2 * 16 * 16];
+        Storage target = Storage.of(new float[2 * 16 * 16]);
         kernels.transpose(2, source, 4, 20, 8, target, 0, 16, 16 * 16);
         assertOutside(() -> kernels.transpose(2, source, 13, 20, 16, target, 0, 16, 16 * 16));
         assertOutside(() -> kernels.transpose(2, source, -1, 20, 16, target, 0, 16, 16 * 16));
@@ -246,7 +288,7 @@ class TileKernelsTest {
     void emittedChecksBounds() {
         assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
         TileKernels emitted = new EmittedKernels(Width.YMM, scalar);
-        float[] a = new float[TileKernels.ROW_STRIDE + 10];
+        Storage a = Storage.of(new float[TileKernels.ROW_STRIDE + 10]);
         Storage b = Storage.of(new float[10 * TileKernels.PANEL]);
         Storage c = Storage.of(new float[2 * TileKernels.PANEL]);
         emitted.multiply(2, 10, a, 0, b, 0, c, 0, b, 0, 99);
@@ -265,7 +307,7 @@ class TileKernelsTest {
     void emittedChecksBoundsOfColumnsAndPanels() {
         assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
         TileKernels emitted = new EmittedKernels(Width.YMM, scalar);
-        float[] a = new float[10 * TileKernels.BLOCK];
+        Storage a = Storage.of(new float[10 * TileKernels.BLOCK]);
         Storage b = Storage.of(new float[10 * TileKernels.PANEL]);
         Storage c = Storage.of(new float[4 * TileKernels.PANEL]);
         emitted.multiplyColumns(4, 10, a, 0, b, 0, c, 0);
@@ -301,7 +343,7 @@ class TileKernelsTest {
         float[] b = normal(depth * TileKernels.PANEL);
         float[] c = normal(rows * TileKernels.PANEL);
         float[] start = c.clone();
-        scalar.multiply(rows, depth, a, 0, Storage.of(b), 0, Storage.of(c), 0, Storage.of(b), 0, 0);
+        scalar.multiply(rows, depth, Storage.of(a), 0, Storage.of(b), 0, Storage.of(c), 0, Storage.of(b), 0, 0);
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < TileKernels.PANEL; j++) {
                 double sum = start[i * TileKernels.PANEL + j];

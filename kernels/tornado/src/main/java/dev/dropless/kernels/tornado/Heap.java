@@ -3,6 +3,7 @@ package dev.dropless.kernels.tornado;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Which parts of a device array are in use. Offsets and lengths are multiples of {@link #ALIGNMENT} elements; element 0
@@ -43,19 +44,27 @@ final class Heap {
      */
     int take(long count) {
         long rounded = Math.max(1, Math.ceilDiv(count, ALIGNMENT)) * ALIGNMENT;
+        Map.Entry<Integer, Integer> gap = firstGap(rounded);
+        if (gap == null) {
+            return -1;
+        }
+        int offset = gap.getKey();
+        int left = gap.getValue() - (int) rounded;
+        free.remove(offset);
+        if (left > 0) {
+            free.put(offset + (int) rounded, left);
+        }
+        used.put(offset, (int) rounded);
+        return offset;
+    }
+
+    private Map.@Nullable Entry<Integer, Integer> firstGap(long count) {
         for (Map.Entry<Integer, Integer> gap : free.entrySet()) {
-            int left = gap.getValue();
-            if (rounded <= left) {
-                int offset = gap.getKey();
-                free.remove(offset);
-                if (rounded < left) {
-                    free.put(offset + (int) rounded, left - (int) rounded);
-                }
-                used.put(offset, (int) rounded);
-                return offset;
+            if (count <= gap.getValue()) {
+                return gap;
             }
         }
-        return -1;
+        return null;
     }
 
     /**

@@ -137,8 +137,8 @@ final class TornadoExpertWeights implements ExpertWeights {
         target.copyFrom(turned(raw));
     }
 
-    private static Matrix hostMatrix(long rows, long columns) {
-        return Matrix.of(new float[Math.toIntExact(Math.multiplyExact(rows, columns))], rows, columns);
+    private static Matrix hostMatrix(long height, long width) {
+        return Matrix.of(new float[Math.toIntExact(Math.multiplyExact(height, width))], height, width);
     }
 
     /** The transpose of a matrix of the host, rounded to F32. */

@@ -161,7 +161,7 @@ public final class Assembler {
     }
 
     /**
-     * A vector instruction with a memory operand: dst = op(src1, memory). {@link VectorOp#STORE} writes {@code dst} to memory.
+     * A vector instruction with a memory operand: dst = op(src1, memory). {@link VectorOp#STORE} and {@link VectorOp#STREAM} write {@code dst} to memory.
      *
      * @param op instruction
      * @param dst destination

@@ -10,6 +10,8 @@ public enum VectorOp {
     LOAD(1, 0, 0x10, Form.UNARY),
     /** vmovups: store. */
     STORE(1, 0, 0x11, Form.UNARY),
+    /** vmovntps: store past the caches, to an aligned address. */
+    STREAM(1, 0, 0x2B, Form.UNARY),
     /** vbroadcastss: one float from memory into all lanes. */
     BROADCAST(2, 1, 0x18, Form.UNARY, 16),
     /** vaddps. */

@@ -17,6 +17,7 @@ import static dev.dropless.kernels.cpu.x86.VectorOp.PERMUTE;
 import static dev.dropless.kernels.cpu.x86.VectorOp.STORE;
 import static dev.dropless.kernels.cpu.x86.VectorOp.STORE_16;
 import static dev.dropless.kernels.cpu.x86.VectorOp.STORE_F16;
+import static dev.dropless.kernels.cpu.x86.VectorOp.STREAM;
 import static dev.dropless.kernels.cpu.x86.VectorOp.WIDEN_16;
 import static dev.dropless.kernels.cpu.x86.VectorOp.WIDEN_8;
 import static dev.dropless.kernels.cpu.x86.VectorOp.WIDEN_F16;
@@ -57,6 +58,7 @@ class AssemblerTest {
                         "vbroadcastss ymm2, [r12-0x200]",
                         "c4c27d18942400feffff",
                         a -> a.vector(BROADCAST, 2, 0, Address.at(Gpr.R12, -512))),
+                row("vmovntps [rcx+0x20], ymm9", "c4617c2b4920", a -> a.vector(STREAM, 9, 0, Address.at(Gpr.RCX, 32))),
                 row("vfmadd231ps ymm13, ymm9, ymm2", "c46235b8ea", a -> a.vector(FMA, 13, 9, 2)),
                 row("vfmadd231ps ymm2, ymm13, ymm9", "c4c215b8d1", a -> a.vector(FMA, 2, 13, 9)),
                 row(
@@ -165,6 +167,12 @@ class AssemblerTest {
         return Stream.of(
                 row("prefetcht1 [rcx]", "0f1811", a -> a.prefetch(Address.at(Gpr.RCX, 0))),
                 row("prefetcht1 [r9+0x100]", "410f189100010000", a -> a.prefetch(Address.at(Gpr.R9, 256))),
+                row("prefetchw [r11+0x40]", "410f0d4b40", a -> a.prefetchForWrite(Address.at(Gpr.R11, 64))),
+                row("prefetchw [rax+0x2000]", "0f0d8800200000", a -> a.prefetchForWrite(Address.at(Gpr.RAX, 8192))),
+                row("sub rax, rcx", "4829c8", a -> a.subtract(Gpr.RAX, Gpr.RCX)),
+                row("sub r12, r13", "4d29ec", a -> a.subtract(Gpr.R12, Gpr.R13)),
+                row("mov r12, 0x20", "49c7c420000000", a -> a.move(Gpr.R12, 32)),
+                row("mov rax, -1", "48c7c0ffffffff", a -> a.move(Gpr.RAX, -1)),
                 row("add rsi, 4", "4883c604", a -> a.add(Gpr.RSI, 4)),
                 row("add r12, 0x80", "4981c480000000", a -> a.add(Gpr.R12, 128)),
                 row("add r8, rcx", "4901c8", a -> a.add(Gpr.R8, Gpr.RCX)),

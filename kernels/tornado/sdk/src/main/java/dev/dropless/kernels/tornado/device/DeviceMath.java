@@ -15,14 +15,14 @@ final class DeviceMath {
     private static final int GELU_TANH = 4;
 
     /** gelu(a) = a sigmoid(a (TANH_1 + TANH_3 a^2)), from 1 + tanh(u) = 2 sigmoid(2u). */
-    private static final float TANH_1 = 1.5957691216f;
+    private static final float TANH_1 = 1.5957692f;
 
-    private static final float TANH_3 = 0.0713548162726f;
+    private static final float TANH_3 = 0.071354814f;
 
     /** The normal tail and density are zero in single precision beyond this. */
     private static final float TAIL_END = 20;
 
-    private static final float INV_SQRT_2PI = 0.3989422804f;
+    private static final float INV_SQRT_2PI = 0.3989423f;
 
     private DeviceMath() {}
 
