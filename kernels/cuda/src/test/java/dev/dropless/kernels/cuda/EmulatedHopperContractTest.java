@@ -31,7 +31,7 @@ class EmulatedHopperContractTest extends CudaContract {
 
     @Override
     protected int gridScale() {
-        return 32;
+        return 64;
     }
 
     @Override
