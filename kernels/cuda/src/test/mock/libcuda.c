@@ -22,7 +22,7 @@ enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, INVAL
 struct Step {
     enum { LAUNCH, COPY, COPY_ROWS, SET, TAKE } what;
     char name[128];
-    unsigned grid[3], block[3], shared;
+    unsigned grid[4], block[3], shared;  // grid[3]: blocks of a cluster
     char arguments[768];  // all that KernelArguments can hold
     CUdeviceptr from, to;
     size_t bytes, rows, from_pitch, to_pitch;
@@ -251,7 +251,7 @@ CUresult cuLaunchKernel(CUhandle f, unsigned gx, unsigned gy, unsigned gz, unsig
                         CUhandle s, void **params, void **extra) {
     ENTER(cuLaunchKernel);
     if (extra) return INVALID_VALUE;
-    unsigned grid[] = {gx, gy, gz}, block[] = {bx, by, bz};
+    unsigned grid[] = {gx, gy, gz, 1}, block[] = {bx, by, bz};
     return launch("launch", f, grid, block, shared, s, params);
 }
 struct Attribute { int id, pad; unsigned value[16]; };
@@ -260,13 +260,17 @@ CUresult cuLaunchKernelEx(const struct Config *c, CUhandle f, void **params, voi
     ENTER(cuLaunchKernelEx);
     if (extra) return INVALID_VALUE;
     char how[256] = "launchEx";
+    unsigned grid[] = {c->grid[0], c->grid[1], c->grid[2], 1};
     for (unsigned i = 0; i < c->count; i++) {
         const struct Attribute *a = &c->attributes[i];
         int n = strlen(how);
-        if (a->id == 4) snprintf(how + n, sizeof how - n, " cluster %ux%ux%u", a->value[0], a->value[1], a->value[2]);
+        if (a->id == 4) {
+            grid[3] = a->value[0];
+            snprintf(how + n, sizeof how - n, " cluster %ux%ux%u", a->value[0], a->value[1], a->value[2]);
+        }
         else snprintf(how + n, sizeof how - n, " attribute %d = %u", a->id, a->value[0]);
     }
-    return launch(how, f, c->grid, c->block, c->shared, c->stream, params);
+    return launch(how, f, grid, c->block, c->shared, c->stream, params);
 }
 CUresult cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *address, const unsigned long long *dims,
                                 const unsigned long long *strides, const unsigned *box, const unsigned *elements, int interleave,

@@ -42,6 +42,13 @@ final class GpuCheckCommand implements Callable<Integer> {
 
     private static final String BACKEND = "cuda";
 
+    /** What diagnostics call the engine, how one is asked for, and the one that every device has. */
+    private static final String ENGINE = "engine";
+
+    private static final String ENGINE_PROPERTY = "dropless.cuda.engine";
+
+    private static final String PORTABLE = "portable";
+
     /** How much worse than the reference a result may be where rounded weights alone are beyond the limit. */
     private static final double KINK_MARGIN = 1.05;
 
@@ -110,6 +117,7 @@ final class GpuCheckCommand implements Callable<Integer> {
                 case "device" -> report.compare("opens", 0, 0);
                 case "ceilings" -> new DeviceBenchmarks(kernels, report, quick).ceilings();
                 case "kernels" -> compare(kernels, report);
+                case "engines" -> compareEngines(kernels, found, report);
                 case "cases-f32" -> cases(kernels, CasePrecision.F32, report);
                 case "cases-bf16" -> cases(kernels, CasePrecision.BF16, report);
                 case "shapes" ->
@@ -125,6 +133,34 @@ final class GpuCheckCommand implements Callable<Integer> {
             DeviceComparisons comparisons = new DeviceComparisons(kernels, reference, report, quick);
             comparisons.blockSparse();
             comparisons.expertPath();
+        }
+    }
+
+    /** The engine that the device is given by default beside the portable one. */
+    private void compareEngines(Kernels kernels, KernelBackend found, GpuReport report) {
+        String engine = kernels.diagnostics().get(ENGINE);
+        if (engine == null || engine.equals(PORTABLE)) {
+            report.note("one engine: there is nothing to compare");
+            return;
+        }
+        try (Kernels portable = openPortable(found);
+                Kernels reference = Backends.byName(ComputeOptions.REFERENCE).open(BackendOptions.defaults())) {
+            new DeviceComparisons(kernels, reference, report, quick).engines(portable);
+        }
+        kernels.diagnostics().forEach(report::fact);
+    }
+
+    private static Kernels openPortable(KernelBackend found) {
+        String before = System.getProperty(ENGINE_PROPERTY);
+        System.setProperty(ENGINE_PROPERTY, PORTABLE);
+        try {
+            return found.open(BackendOptions.defaults());
+        } finally {
+            if (before == null) {
+                System.clearProperty(ENGINE_PROPERTY);
+            } else {
+                System.setProperty(ENGINE_PROPERTY, before);
+            }
         }
     }
 

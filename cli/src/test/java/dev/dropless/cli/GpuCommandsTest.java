@@ -69,6 +69,7 @@ class GpuCommandsTest {
                         "device passed",
                         "ceilings passed",
                         "kernels passed",
+                        "engines passed",
                         "contract left out: the contract tests are only in a bundle",
                         "cases-f32 passed",
                         "cases-bf16 passed",

@@ -2,6 +2,7 @@ package dev.dropless.blocksparse.spi;
 
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.topology.TaskRunner;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,6 +31,15 @@ public interface Kernels extends AutoCloseable {
      * @return one line
      */
     String description();
+
+    /**
+     * Tells what these kernels counted and checked of themselves, for reports on a machine; may wait for a device.
+     *
+     * @return values by name; empty if there is nothing to tell
+     */
+    default Map<String, String> diagnostics() {
+        return Map.of();
+    }
 
     /**
      * Returns the type in which products are summed.

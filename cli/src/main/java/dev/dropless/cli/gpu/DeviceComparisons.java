@@ -104,6 +104,55 @@ public final class DeviceComparisons {
         }
     }
 
+    /** Few rows per expert, as in decoding; about 50; an odd number of tiles; pairs of tiles; long sums. */
+    private static final List<Size> ENGINE_SIZES = List.of(
+            new Size(1, 64, 64, 1, 1),
+            new Size(16, 128, 256, 8, 2),
+            new Size(130, 64, 128, 3, 1),
+            new Size(300, 192, 72, 4, 2),
+            new Size(700, 264, 136, 3, 1),
+            new Size(1300, 64, 200, 3, 1));
+
+    /**
+     * Compares the expert path with that of another engine of the same back end and with the reference, in the 16-bit types at sizes that need no exceptions.
+     *
+     * @param other the other engine
+     */
+    public void engines(Kernels other) {
+        for (ElementType type : List.of(ElementType.BF16, ElementType.F16)) {
+            for (Size size : quick ? ENGINE_SIZES.subList(0, 2) : ENGINE_SIZES) {
+                for (boolean gated : new boolean[] {true, false}) {
+                    ExpertShape shape = new ExpertShape(size.experts, size.hidden, size.ffn, gated, !gated, gated);
+                    Activation activation =
+                            Activation.of(gated ? Activation.Function.SILU : Activation.Function.GELU_TANH);
+                    Topology topology = Topology.of(ids(size, 5), size.topK, size.experts);
+                    Map<String, double[]> expected = run(reference, topology, shape, activation, type);
+                    Map<String, double[]> found = run(device, topology, shape, activation, type);
+                    Map<String, double[]> others = run(other, topology, shape, activation, type);
+                    Map<String, double[]> again = run(device, topology, shape, activation, type);
+                    String name = "%s T=%d H=%d F=%d E=%d k=%d%s "
+                            .formatted(
+                                    type,
+                                    size.tokens,
+                                    size.hidden,
+                                    size.ffn,
+                                    size.experts,
+                                    size.topK,
+                                    gated ? " gated" : "");
+                    for (Map.Entry<String, double[]> result : expected.entrySet()) {
+                        String key = result.getKey();
+                        double[] values = found.getOrDefault(key, MISSING);
+                        double[] portable = others.getOrDefault(key, MISSING);
+                        report.compare(name + key, error(result.getValue(), values), limit(type));
+                        report.compare(name + key + " by both engines", error(portable, values), limit(type));
+                        boolean same = Arrays.equals(values, again.getOrDefault(key, MISSING));
+                        report.compare(name + key + " repeated", same ? 0 : 1, 0);
+                    }
+                }
+            }
+        }
+    }
+
     /** Expert ids, different within a token; the last expert is left empty where there are enough. */
     private static int[] ids(Size size, long seed) {
         SplittableRandom random = new SplittableRandom(seed);

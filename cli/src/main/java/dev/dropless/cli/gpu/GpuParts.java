@@ -40,6 +40,7 @@ public final class GpuParts {
             new Part("device", 30),
             new Part("ceilings", 45),
             new Part("kernels", 60),
+            new Part("engines", 45),
             new Part(CONTRACT, 90),
             new Part("cases-f32", 60),
             new Part("cases-bf16", 60),

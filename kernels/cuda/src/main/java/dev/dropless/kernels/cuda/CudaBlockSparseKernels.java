@@ -1,7 +1,6 @@
 package dev.dropless.kernels.cuda;
 
 import static dev.dropless.kernels.cuda.Launcher.THREADS;
-import static dev.dropless.kernels.cuda.Launcher.TILE;
 
 import dev.dropless.blocksparse.BlockSparseMatrix;
 import dev.dropless.blocksparse.ElementType;
@@ -9,31 +8,25 @@ import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.Transpose;
 import dev.dropless.blocksparse.spi.BlockSparseKernels;
 import dev.dropless.blocksparse.spi.Operands;
+import dev.dropless.kernels.cuda.BlockEngine.Kind;
 import dev.dropless.topology.BlockPattern;
-import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /** Level 1: one kernel per operation, over the arrays of a pattern that stay on the device while it is in use. */
 final class CudaBlockSparseKernels implements BlockSparseKernels, AutoCloseable {
-
-    /** What the kernels call the products. */
-    private enum Kind {
-        DENSE,
-        SDD,
-        DSD,
-        DDS
-    }
 
     /** Elements of a run, which one thread multiplies. */
     private static final int RUN = 8;
 
     private final CudaMemory memory;
     private final Launcher launcher;
+    private final BlockEngine engine;
     private final DevicePattern.Cache patterns;
 
-    CudaBlockSparseKernels(CudaMemory memory, Launcher launcher) {
+    CudaBlockSparseKernels(CudaMemory memory, Launcher launcher, BlockEngine engine) {
         this.memory = memory;
         this.launcher = launcher;
+        this.engine = engine;
         this.patterns = new DevicePattern.Cache(memory);
     }
 
@@ -43,10 +36,6 @@ final class CudaBlockSparseKernels implements BlockSparseKernels, AutoCloseable 
 
     private static long rows(Matrix matrix, Transpose transpose) {
         return columns(matrix, transpose.flip());
-    }
-
-    private static String variant(Transpose ta, Transpose tb) {
-        return "_" + (ta.name() + tb.name()).toLowerCase(Locale.ROOT);
     }
 
     private static int depth(long depth) {
@@ -59,34 +48,30 @@ final class CudaBlockSparseKernels implements BlockSparseKernels, AutoCloseable 
     @Override
     public void gemm(Matrix a, Transpose ta, Matrix b, Transpose tb, Matrix c, boolean accumulate) {
         Operands.gemm(memory.space(), a, ta, b, tb, c);
-        long tiles = Math.ceilDiv(c.rows(), (long) TILE) * Math.ceilDiv(c.columns(), (long) TILE);
-        product(Kind.DENSE, a, ta, b, tb, c, depth(columns(a, ta)), accumulate, null, tiles);
+        product(Kind.DENSE, a, ta, b, tb, c, depth(columns(a, ta)), accumulate, null, 0);
     }
 
     @Override
     public void sdd(Matrix a, Transpose ta, Matrix b, Transpose tb, BlockSparseMatrix s) {
         Operands.sdd(memory.space(), a, ta, b, tb, s);
-        long perSide = Math.ceilDiv(s.pattern().blockSize(), TILE);
-        long tiles = s.pattern().blocks() * perSide * perSide;
-        product(Kind.SDD, a, ta, b, tb, s.data(), depth(columns(a, ta)), false, s.pattern(), tiles);
+        BlockPattern pattern = s.pattern();
+        product(Kind.SDD, a, ta, b, tb, s.data(), depth(columns(a, ta)), false, pattern, pattern.blockRows());
     }
 
     @Override
     public void dsd(BlockSparseMatrix s, Transpose ts, Matrix b, Transpose tb, Matrix c, boolean accumulate) {
         Operands.dsd(memory.space(), s, ts, b, tb, c);
         BlockPattern pattern = s.pattern();
-        long stripes = ts == Transpose.N ? pattern.blockRows() : pattern.blockColumns();
-        long tiles = stripes * Math.ceilDiv(pattern.blockSize(), TILE) * Math.ceilDiv(c.columns(), (long) TILE);
-        product(Kind.DSD, s.data(), ts, b, tb, c, 0, accumulate, pattern, tiles);
+        int stripes = ts == Transpose.N ? pattern.blockRows() : pattern.blockColumns();
+        product(Kind.DSD, s.data(), ts, b, tb, c, 0, accumulate, pattern, stripes);
     }
 
     @Override
     public void dds(Matrix a, Transpose ta, BlockSparseMatrix s, Transpose ts, Matrix c, boolean accumulate) {
         Operands.dds(memory.space(), a, ta, s, ts, c);
         BlockPattern pattern = s.pattern();
-        long stripes = ts == Transpose.N ? pattern.blockColumns() : pattern.blockRows();
-        long tiles = stripes * Math.ceilDiv(pattern.blockSize(), TILE) * Math.ceilDiv(c.rows(), (long) TILE);
-        product(Kind.DDS, a, ta, s.data(), ts, c, 0, accumulate, pattern, tiles);
+        int stripes = ts == Transpose.N ? pattern.blockColumns() : pattern.blockRows();
+        product(Kind.DDS, a, ta, s.data(), ts, c, 0, accumulate, pattern, stripes);
     }
 
     private void product(
@@ -99,7 +84,7 @@ final class CudaBlockSparseKernels implements BlockSparseKernels, AutoCloseable 
             int depth,
             boolean accumulate,
             @Nullable BlockPattern pattern,
-            long tiles) {
+            int stripes) {
         Conversions.outputs("result", c);
         synchronized (patterns) {
             try (Conversions conversions = new Conversions(memory, launcher)) {
@@ -107,17 +92,10 @@ final class CudaBlockSparseKernels implements BlockSparseKernels, AutoCloseable 
                 Matrix left = conversions.as("left operand", a, type);
                 Matrix right = conversions.as("right operand", b, type);
                 DevicePattern arrays = pattern == null ? null : patterns.of(pattern);
-                launcher.tiles("matmul", variant(ta, tb), type, tiles, words -> {
-                    words.word(kind.ordinal())
-                            .matrix(left)
-                            .matrix(right)
-                            .matrix(c)
-                            .word(kind == Kind.DSD ? c.rows() : rows(a, ta))
-                            .word(kind == Kind.DDS ? c.columns() : columns(b, tb))
-                            .word(depth)
-                            .flag(accumulate);
-                    DevicePattern.write(arrays, words);
-                });
+                long rows = kind == Kind.DSD ? c.rows() : rows(a, ta);
+                long columns = kind == Kind.DDS ? c.columns() : columns(b, tb);
+                engine.product(new BlockEngine.Product(
+                        kind, type, left, ta, right, tb, c, rows, columns, depth, accumulate, arrays, stripes));
             }
         }
     }

@@ -28,10 +28,12 @@ final class CudaExpertKernels implements ExpertKernels {
 
     private final CudaMemory memory;
     private final Launcher launcher;
+    private final ExpertEngine engine;
 
-    CudaExpertKernels(CudaMemory memory, Launcher launcher) {
+    CudaExpertKernels(CudaMemory memory, Launcher launcher, ExpertEngine engine) {
         this.memory = memory;
         this.launcher = launcher;
+        this.engine = engine;
     }
 
     @Override
@@ -59,10 +61,6 @@ final class CudaExpertKernels implements ExpertKernels {
         return CudaExpertWeights.own(argument, weights, memory);
     }
 
-    private static long tilesOf(CudaExpertPlan plan, long columns, int width) {
-        return plan.tiles() * Math.ceilDiv(columns, (long) width);
-    }
-
     @Override
     public void up(
             ExpertPlan plan,
@@ -82,20 +80,8 @@ final class CudaExpertKernels implements ExpertKernels {
             Matrix tokens = c.as("x", x, type);
             Matrix input = c.as("weights", w.input(), type);
             long scale = c.slots("inputWeights", inputWeights);
-            long tiles = tilesOf(p, shape.ffnHiddenSize(), shape.gated() ? TILE / 2 : TILE);
-            launcher.tiles("up", "", type, tiles, words -> {
-                p.write(words);
-                words.matrix(tokens)
-                        .word(scale)
-                        .word(addressOf(input))
-                        .matrix(w.inputBias())
-                        .matrix(pre)
-                        .matrix(hidden)
-                        .activation(activation)
-                        .word(shape.hiddenSize())
-                        .word(shape.ffnHiddenSize())
-                        .flag(shape.gated());
-            });
+            engine.up(
+                    new ExpertEngine.Up(p, type, tokens, scale, input, w.inputBias(), activation, pre, hidden, shape));
         }
     }
 
@@ -110,15 +96,7 @@ final class CudaExpertKernels implements ExpertKernels {
             ElementType type = c.common("hidden", hidden.type(), w.type());
             Matrix activations = c.as("hidden", hidden, type);
             Matrix output = c.as("weights", w.output(), type);
-            launcher.tiles("down", "", type, tilesOf(p, shape.hiddenSize(), TILE), words -> {
-                p.write(words);
-                words.matrix(activations)
-                        .word(addressOf(output))
-                        .matrix(w.outputBias())
-                        .matrix(out)
-                        .word(shape.hiddenSize())
-                        .word(shape.ffnHiddenSize());
-            });
+            engine.down(new ExpertEngine.Down(p, type, activations, output, w.outputBias(), out, shape));
         }
     }
 
@@ -179,21 +157,8 @@ final class CudaExpertKernels implements ExpertKernels {
             long partial = dCombineWeights == null
                     ? 0
                     : c.bytes((long) columnTiles * plan.sizes().slots() * Float.BYTES);
-            launcher.tiles("down_dgrad", "", type, tilesOf(p, shape.ffnHiddenSize(), TILE), words -> {
-                p.write(words);
-                words.matrix(gradient)
-                        .word(scale)
-                        .word(addressOf(output))
-                        .matrix(pre)
-                        .matrix(hidden)
-                        .matrix(dPre)
-                        .word(partial)
-                        .activation(activation)
-                        .word(shape.hiddenSize())
-                        .word(shape.ffnHiddenSize())
-                        .flag(shape.gated())
-                        .flag(recomputeHidden);
-            });
+            engine.downDgrad(new ExpertEngine.DownDgrad(
+                    p, type, gradient, scale, output, pre, hidden, recomputeHidden, dPre, partial, activation, shape));
             if (dCombineWeights != null) {
                 Matrix bias = w.outputBias();
                 Matrix left = bias == null ? null : gradient;
@@ -242,7 +207,7 @@ final class CudaExpertKernels implements ExpertKernels {
             ElementType type = c.common("hidden and dY", hidden.type(), dY.type());
             Matrix left = c.as("dY", dY, type);
             Matrix right = c.as("hidden", hidden, type);
-            weightGradient("down_wgrad", type, p, left, right, scale, g.output(), shape.hiddenSize());
+            engine.downWgrad(new ExpertEngine.WeightGradient(p, type, left, right, scale, g.output()));
             Matrix bias = g.outputBias();
             if (bias != null) {
                 biasGradient(p, left, true, scale, bias);
@@ -261,14 +226,7 @@ final class CudaExpertKernels implements ExpertKernels {
             ElementType type = c.common("dPre", dPre.type(), w.type());
             Matrix gradient = c.as("dPre", dPre, type);
             Matrix input = c.as("weights", w.input(), type);
-            launcher.tiles("up_dgrad", "", type, tilesOf(p, shape.hiddenSize(), TILE), words -> {
-                p.write(words);
-                words.matrix(gradient)
-                        .word(addressOf(input))
-                        .matrix(dRows)
-                        .word(shape.hiddenSize())
-                        .word(shape.preActivations());
-            });
+            engine.upDgrad(new ExpertEngine.UpDgrad(p, type, gradient, input, dRows, shape));
         }
     }
 
@@ -284,37 +242,12 @@ final class CudaExpertKernels implements ExpertKernels {
             ElementType type = c.common("x and dPre", x.type(), dPre.type());
             Matrix left = c.as("dPre", dPre, type);
             Matrix right = c.as("x", x, type);
-            weightGradient("up_wgrad", type, p, left, right, scale, g.input(), shape.preActivations());
+            engine.upWgrad(new ExpertEngine.WeightGradient(p, type, right, left, scale, g.input()));
             Matrix bias = g.inputBias();
             if (bias != null) {
                 biasGradient(p, left, false, 0, bias);
             }
         }
-    }
-
-    /** Adds an expert's rows' outer products to its gradient [rows, columns]. */
-    private void weightGradient(
-            String operation,
-            ElementType type,
-            CudaExpertPlan plan,
-            Matrix left,
-            Matrix right,
-            long scale,
-            Matrix gradient,
-            int rows) {
-        long columns = gradient.columns();
-        long tiles = plan.sizes().numExperts() * (long) Math.ceilDiv(rows, TILE) * Math.ceilDiv(columns, (long) TILE);
-        launcher.tiles(operation, "", type, tiles, words -> {
-            plan.write(words);
-            words.matrix(left)
-                    .matrix(right)
-                    .word(scale)
-                    .word(addressOf(gradient))
-                    .word(KernelArguments.code(gradient.type()))
-                    .word(rows)
-                    .word(columns)
-                    .flag(true);
-        });
     }
 
     private void biasGradient(CudaExpertPlan plan, Matrix source, boolean byToken, long scale, Matrix gradient) {

@@ -6,6 +6,9 @@ import dev.dropless.blocksparse.spi.BlockSparseKernels;
 import dev.dropless.blocksparse.spi.ExpertKernels;
 import dev.dropless.blocksparse.spi.Kernels;
 import dev.dropless.topology.TaskRunner;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** One device's context, its kernels, and a stream in which all of them run. */
 final class CudaKernels implements Kernels {
@@ -15,6 +18,8 @@ final class CudaKernels implements Kernels {
     private final KernelImages images;
     private final Launcher launcher;
     private final CudaMemory memory;
+    private final CudaEngine engine;
+    private final @Nullable HopperLaunches hopper;
     private final CudaBlockSparseKernels blockSparse;
     private final CudaExpertKernels experts;
     private final CudaElementwise elementwise;
@@ -22,25 +27,44 @@ final class CudaKernels implements Kernels {
     private final HostTasks tasks;
     private boolean closed;
 
-    private CudaKernels(DeviceContext context, int threads) {
+    private CudaKernels(DeviceContext context, int threads, @Nullable CudaEngine asked, HopperTuning tuning) {
         this.context = context;
         this.stream = new DeviceStream(context);
         this.images = new KernelImages(context);
         this.launcher = new Launcher(context, stream, images);
         this.memory = new CudaMemory(context, stream, launcher);
-        this.blockSparse = new CudaBlockSparseKernels(memory, launcher);
-        this.experts = new CudaExpertKernels(memory, launcher);
+        this.engine = CudaEngine.choose(asked, images, context.properties().describe());
+        PortableBlocks blocks = new PortableBlocks(launcher);
+        PortableExperts products = new PortableExperts(launcher);
+        this.hopper = engine == CudaEngine.HOPPER
+                ? new HopperLaunches(launcher, new TensorMaps(memory, stream, launcher, TensorMaps.SETS), tuning)
+                : null;
+        this.blockSparse = new CudaBlockSparseKernels(
+                memory, launcher, hopper == null ? blocks : new HopperBlocks(hopper, blocks));
+        this.experts = new CudaExpertKernels(
+                memory, launcher, hopper == null ? products : new HopperExperts(hopper, products));
         this.elementwise = new CudaElementwise(launcher);
         this.routing = new CudaRoutingKernels(context, memory, launcher);
         this.tasks = new HostTasks(threads);
     }
 
-    /** Opens a device. Nothing stays open where that fails. */
+    /** Opens a device with the engine that {@link CudaEngine#PROPERTY} names, or else the best it has. */
     static CudaKernels open(CudaAvailability found, String backend, BackendOptions options) {
+        CudaEngine asked = CudaEngine.asked(System.getProperty(CudaEngine.PROPERTY));
+        return open(found, backend, options, asked, HopperTuning.load());
+    }
+
+    /** Opens a device. Nothing stays open where that fails. */
+    static CudaKernels open(
+            CudaAvailability found,
+            String backend,
+            BackendOptions options,
+            @Nullable CudaEngine asked,
+            HopperTuning tuning) {
         found.require(backend);
         DeviceContext context = DeviceContext.open(found.probe(), found.library(), options.device());
         try {
-            return new CudaKernels(context, options.threads());
+            return new CudaKernels(context, options.threads(), asked, tuning);
         } catch (RuntimeException e) {
             try {
                 context.handles().closeAll();
@@ -59,8 +83,22 @@ final class CudaKernels implements Kernels {
 
     @Override
     public String description() {
-        return "device %d: %s, kernels %s"
-                .formatted(context.ordinal(), context.properties().describe(), images.architecture());
+        return "device %d: %s, kernels %s, engine %s"
+                .formatted(
+                        context.ordinal(), context.properties().describe(), images.architecture(), engine.lowerCase());
+    }
+
+    /** Which engine computed how many products and, for Hopper, whether tensor maps are what the driver would make of them. */
+    @Override
+    public Map<String, String> diagnostics() {
+        Map<String, String> facts = new LinkedHashMap<>();
+        facts.put("engine", engine.lowerCase());
+        if (hopper != null) {
+            facts.put("products taken", Long.toString(hopper.taken()));
+            facts.put("products left to the portable engine", Long.toString(hopper.refused()));
+            facts.put("tensor maps", hopper.maps().compareWithDriver(context.extras()));
+        }
+        return facts;
     }
 
     @Override
@@ -108,6 +146,17 @@ final class CudaKernels implements Kernels {
         return launcher;
     }
 
+    /** Which engine computes products. */
+    CudaEngine engine() {
+        return engine;
+    }
+
+    /** What the Hopper engine launched; null where the portable one computes all products. */
+    @Nullable
+    HopperLaunches hopper() {
+        return hopper;
+    }
+
     /** Where all work is queued. */
     DeviceStream stream() {
         return stream;
@@ -123,6 +172,9 @@ final class CudaKernels implements Kernels {
         tasks.close();
         stream.synchronize();
         blockSparse.close();
+        if (hopper != null) {
+            hopper.close();
+        }
         images.close();
         stream.close();
         context.close();

@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.IntToLongFunction;
 import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /** The index arrays of a block pattern on the device, in one allocation. */
@@ -15,6 +16,12 @@ final class DevicePattern implements AutoCloseable {
     private final CudaMemory.DeviceScope scope;
     private final long[] addresses = new long[ARRAYS];
     private final int blockSize;
+    private final int blocks;
+    private final long elements;
+    private final int mostBlocks;
+    private final boolean ragged;
+    private final boolean wholeColumns;
+    private final boolean rowsAtMultiplesOf8;
 
     /** Ints in one run, arrays at multiples of 16 bytes; 64-bit numbers as two of them, low half first. */
     private static final class Packed {
@@ -42,6 +49,21 @@ final class DevicePattern implements AutoCloseable {
 
     private DevicePattern(CudaMemory memory, BlockPattern p) {
         this.blockSize = p.blockSize();
+        this.blocks = p.blocks();
+        this.elements = p.elements();
+        int most = 0;
+        boolean anyLower = false;
+        boolean multiples = true;
+        for (int i = 0; i < p.blockRows(); i++) {
+            most = Math.max(most, p.firstBlock(i + 1) - p.firstBlock(i));
+            anyLower |= p.rowOffset(i + 1) - p.rowOffset(i) != blockSize;
+            multiples &= p.rowOffset(i) % 8 == 0;
+        }
+        this.mostBlocks = most;
+        this.ragged = anyLower;
+        this.rowsAtMultiplesOf8 = multiples;
+        this.wholeColumns = IntStream.range(0, p.blockColumns())
+                .allMatch(j -> p.columnOffset(j + 1) - p.columnOffset(j) == blockSize);
         int[] counts = {p.blockRows(), p.blockColumns(), p.blocks()};
         int[][] parts = new Packed()
                 .longs(p.blockRows() + 1, p::rowOffset)
@@ -68,6 +90,41 @@ final class DevicePattern implements AutoCloseable {
             start += Math.ceilDiv(parts[i].length, 4) * 4;
         }
         memory.upload(all, base);
+    }
+
+    /** B. */
+    int blockSize() {
+        return blockSize;
+    }
+
+    /** Number of blocks. */
+    int blocks() {
+        return blocks;
+    }
+
+    /** Stored elements. */
+    long elements() {
+        return elements;
+    }
+
+    /** Blocks of the block row that has the most. */
+    int mostBlocks() {
+        return mostBlocks;
+    }
+
+    /** Whether a block row is lower than B. */
+    boolean isRagged() {
+        return ragged;
+    }
+
+    /** Whether every block column is B wide. */
+    boolean hasWholeColumns() {
+        return wholeColumns;
+    }
+
+    /** Whether every block row begins at a multiple of 8. */
+    boolean hasRowsAtMultiplesOf8() {
+        return rowsAtMultiplesOf8;
     }
 
     /** Address of the first block of each block row. */

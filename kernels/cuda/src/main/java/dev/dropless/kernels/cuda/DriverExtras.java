@@ -117,13 +117,20 @@ final class DriverExtras {
      * @param strides bytes between neighbours of each dimension but the innermost, multiples of 16
      * @param box elements of a copied box in each dimension
      * @param swizzle CUtensorMapSwizzle: 0 none to 3 128 bytes
+     * @param promotion CUtensorMapL2promotion: 0 none to 3 256 bytes
      */
     void encodeTensorMap(
-            MemorySegment map, int type, long address, long[] sizes, long[] strides, int[] box, int swizzle) {
+            MemorySegment map,
+            int type,
+            long address,
+            long[] sizes,
+            long[] strides,
+            int[] box,
+            int swizzle,
+            int promotion) {
         try (Arena arena = Arena.ofConfined()) {
             int[] ones = new int[sizes.length];
             java.util.Arrays.fill(ones, 1);
-            int promotion = 3; // CU_TENSOR_MAP_L2_PROMOTION_L2_256B
             check(
                     ForeignCalls.invoke(
                             encodeTiled,

@@ -71,6 +71,11 @@ final class KernelImages implements AutoCloseable {
         });
     }
 
+    /** Whether kernels of a family are loaded. */
+    boolean has(String family) {
+        return modules.containsKey(family);
+    }
+
     /** Which images were chosen. */
     String architecture() {
         return architecture;

@@ -58,6 +58,26 @@ final class Launcher {
     }
 
     /**
+     * Starts a Hopper kernel, one block to a multiprocessor.
+     *
+     * @param operation which, for instance "hopper_down"
+     * @param type of its operands
+     * @param useful clusters that find work
+     * @param cluster blocks of a cluster
+     * @param arguments writes the arguments
+     */
+    void clusters(String operation, ElementType type, long useful, int cluster, Consumer<KernelArguments> arguments) {
+        if (useful <= 0) {
+            return;
+        }
+        KernelImages.Kernel kernel = images.find(operation + suffix(type));
+        long clusters = Math.min(useful, Math.max(1, context.properties().multiprocessors() / cluster));
+        int shared = kernel.properties().sharedBytes();
+        int blocks = Math.toIntExact(clusters * cluster);
+        start(kernel, new Launch(blocks, 1, 1, kernel.properties().threads(), shared, cluster, false), arguments);
+    }
+
+    /**
      * Starts a kernel that has no type in its name.
      *
      * @param operation which, for instance "combine"
@@ -116,17 +136,19 @@ final class Launcher {
     }
 
     private void launch(KernelImages.Kernel kernel, long blocks, int shared, Consumer<KernelArguments> arguments) {
-        if (blocks <= 0) {
-            return;
+        if (blocks > 0) {
+            start(kernel, Launch.of(blocks, kernel.properties().threads(), shared), arguments);
         }
+    }
+
+    private void start(KernelImages.Kernel kernel, Launch launch, Consumer<KernelArguments> arguments) {
         try (KernelArguments words = new KernelArguments()) {
             arguments.accept(words);
             if (words.count() != kernel.properties().argumentWords()) {
                 throw new IllegalStateException("kernel %s takes %d words of arguments, found %d"
                         .formatted(kernel.function().name(), kernel.properties().argumentWords(), words.count()));
             }
-            int threads = kernel.properties().threads();
-            kernel.function().launch(stream, Launch.of(blocks, threads, shared), words);
+            kernel.function().launch(stream, launch, words);
         }
     }
 

@@ -168,11 +168,11 @@ class DriverTypesTest {
         MemorySegment map = map(DriverExtras.TENSOR_MAP_BYTES);
         context.extras()
                 .encodeTensorMap(
-                        map, 9, 0x10000, new long[] {64, 5_000_000_000L}, new long[] {128}, new int[] {64, 128}, 3);
+                        map, 9, 0x10000, new long[] {64, 5_000_000_000L}, new long[] {128}, new int[] {64, 128}, 3, 0);
         assertThat(driver.log())
                 .containsExactly(
                         "tensor map type 9 rank 2 at 10000: 64[box 64 step 1] 5000000000(stride 128)[box 128 step 1]"
-                                + " interleave 0 swizzle 3 promotion 3 fill 0");
+                                + " interleave 0 swizzle 3 promotion 0 fill 0");
     }
 
     @Test

@@ -2,7 +2,6 @@ package dev.dropless.kernels.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.dropless.blocksparse.spi.BackendOptions;
 import dev.dropless.blocksparse.spi.Kernels;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -14,7 +13,7 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
-/** The contract with the mock driver, and the kernels' own source run thread by thread on the CPU: host side and kernels together, without a device. */
+/** The contract of the portable engine with the mock driver, and the kernels' own source run thread by thread on the CPU: host side and kernels together, without a device. */
 class EmulatedContractTest extends CudaContract {
 
     private static MockDriver driver;
@@ -56,6 +55,6 @@ class EmulatedContractTest extends CudaContract {
 
     @Override
     protected Kernels open(int threads) {
-        return CudaKernels.open(driver.availability(), CudaBackend.NAME, BackendOptions.threads(threads));
+        return driver.open(CudaEngine.PORTABLE, HopperTuning.load(), threads);
     }
 }

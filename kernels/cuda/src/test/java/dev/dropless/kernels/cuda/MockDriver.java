@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.dropless.blocksparse.spi.BackendOptions;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
@@ -16,9 +17,12 @@ import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The mock of libcuda.so.1 in src/test/mock, compiled with gcc and loaded into this JVM by its path: the loader then takes it for libcuda.so.1 wherever that is asked for,
@@ -36,6 +40,11 @@ final class MockDriver {
         this.lookup = SymbolLookup.libraryLookup(file, Arena.global());
     }
 
+    /** Opens the first device with one of the engines, or, for null, the best. */
+    CudaKernels open(@Nullable CudaEngine engine, HopperTuning tuning, int threads) {
+        return CudaKernels.open(availability(), CudaBackend.NAME, BackendOptions.threads(threads), engine, tuning);
+    }
+
     /** Builds and loads it; the test is skipped without gcc. */
     static MockDriver load() {
         return new MockDriver(compile("gcc", List.of("-Wl,-soname,libcuda.so.1"), "libcuda.c", "libcuda.so.1", "-ldl"));
@@ -48,14 +57,43 @@ final class MockDriver {
         return driver;
     }
 
-    /** The kernels' source compiled for the CPU. */
+    /** The kernels' source compiled for the CPU, once for all tests: it takes a quarter of a minute. */
     static SymbolLookup emulation() {
-        Path emulated = compile(
-                "g++",
-                List.of("-std=c++20", "-Wno-unknown-pragmas", "-DDROPLESS_EMULATOR", "-I../../main/cuda", "-I../cuda"),
-                "emulated.cpp",
-                "libemulated.so");
-        return SymbolLookup.libraryLookup(emulated, Arena.global());
+        Path kept = Path.of("target", "mock", "emulated-" + newestSource(), "libemulated.so");
+        if (!Files.isRegularFile(kept)) {
+            Path compiled = compile(
+                    "g++",
+                    List.of(
+                            "-std=c++20",
+                            "-Wno-unknown-pragmas",
+                            "-DDROPLESS_EMULATOR",
+                            "-I../../main/cuda",
+                            "-I../cuda"),
+                    "emulated.cpp",
+                    "libemulated.so");
+            try {
+                Files.createDirectories(kept.getParent());
+                Files.move(compiled, kept, StandardCopyOption.ATOMIC_MOVE);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+        return SymbolLookup.libraryLookup(kept.toAbsolutePath(), Arena.global());
+    }
+
+    /** When a file that the emulation is made of was last changed. */
+    private static long newestSource() {
+        try (Stream<Path> kernels = Files.list(Path.of("src", "main", "cuda"));
+                Stream<Path> emulator = Files.list(Path.of("src", "test", "cuda"));
+                Stream<Path> mock = Files.list(Path.of("src", "test", "mock"))) {
+            return Stream.of(kernels, emulator, mock)
+                    .flatMap(files -> files)
+                    .mapToLong(file -> file.toFile().lastModified())
+                    .max()
+                    .orElseThrow();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** Compiles one file of the mock folder to a shared library in a new folder below target. */
