@@ -126,6 +126,7 @@ final class CpuTaskRunner implements TaskRunner, AutoCloseable {
                 } catch (RuntimeException | Error e) {
                     failure.compareAndSet(null, e);
                 } finally {
+                    // A locked instruction on x86, which also orders what emitted code stored past the caches.
                     if (finished.incrementAndGet() == tasks) {
                         synchronized (this) {
                             notifyAll();

@@ -21,10 +21,10 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The tier of emitted machine code: products by {@link EmittedCode}, called on the arrays themselves; everything else by the Vector API where it can be used,
- * else by plain Java.
+ * The tier of emitted machine code: products by {@link EmittedCode}, called on the arrays themselves, rows by {@link EmittedRows}; everything else by the Vector API
+ * where it can be used, else by plain Java.
  */
-final class EmittedKernels extends ElementwiseKernels {
+final class EmittedKernels extends EmittedRows {
 
     /**
      * A critical call gets the addresses of arrays, and no garbage collection starts while it lasts: with the rows of
@@ -35,15 +35,6 @@ final class EmittedKernels extends ElementwiseKernels {
     private static final class Calls {
         static final MethodHandle MULTIPLY =
                 Linker.nativeLinker().downcallHandle(EmittedCode.SIGNATURE, Linker.Option.critical(true));
-
-        static final MethodHandle TRANSPOSE =
-                Linker.nativeLinker().downcallHandle(EmittedTranspose.SIGNATURE, Linker.Option.critical(true));
-
-        static final MethodHandle COPY =
-                Linker.nativeLinker().downcallHandle(EmittedConversions.SIGNATURE, Linker.Option.critical(true));
-
-        static final MethodHandle COPY_PIECES =
-                Linker.nativeLinker().downcallHandle(EmittedCopies.SIGNATURE, Linker.Option.critical(true));
 
         private Calls() {}
     }
@@ -71,9 +62,6 @@ final class EmittedKernels extends ElementwiseKernels {
     /** Emitted on first use, once: code is never unloaded. */
     private static final class Avx512 {
         static final EmittedCode CODE = new EmittedCode(Width.ZMM, Format.F32);
-        static final EmittedTranspose TRANSPOSE = new EmittedTranspose();
-        static final EmittedConversions CONVERSIONS = new EmittedConversions(Width.ZMM);
-        static final EmittedCopies COPIES = new EmittedCopies(Width.ZMM);
 
         private Avx512() {}
     }
@@ -125,8 +113,6 @@ final class EmittedKernels extends ElementwiseKernels {
 
     private static final class Avx2 {
         static final EmittedCode CODE = new EmittedCode(Width.YMM, Format.F32);
-        static final EmittedConversions CONVERSIONS = new EmittedConversions(Width.YMM);
-        static final EmittedCopies COPIES = new EmittedCopies(Width.YMM);
 
         private Avx2() {}
     }
@@ -134,10 +120,7 @@ final class EmittedKernels extends ElementwiseKernels {
     /** A pair of bfloat16. */
     private static final ValueLayout.OfInt PAIR = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-    private final Width width;
     private final EmittedCode code;
-    private final EmittedConversions conversions;
-    private final EmittedCopies copies;
     private final boolean pairs;
 
     /**
@@ -156,11 +139,8 @@ final class EmittedKernels extends ElementwiseKernels {
      * @param pairs whether to multiply pairs of terms; the processor has AVX512_BF16
      */
     EmittedKernels(Width width, TileKernels others, boolean pairs) {
-        super(others);
-        this.width = width;
+        super(width, others);
         this.code = width == Width.ZMM ? Avx512.CODE : Avx2.CODE;
-        this.conversions = width == Width.ZMM ? Avx512.CONVERSIONS : Avx2.CONVERSIONS;
-        this.copies = width == Width.ZMM ? Avx512.COPIES : Avx2.COPIES;
         this.pairs = pairs;
     }
 
@@ -463,237 +443,6 @@ final class EmittedKernels extends ElementwiseKernels {
                 || cOffset > c.elements() - (long) rows * PANEL) {
             throw new IndexOutOfBoundsException("%d rows, depth %d, offsets %d, %d of %d, %d elements"
                     .formatted(rows, depth, bOffset, cOffset, b.elements(), c.elements()));
-        }
-    }
-
-    @Override
-    public void transpose(
-            int blocks,
-            Storage source,
-            int sourceOffset,
-            int sourceStride,
-            int sourceStep,
-            Storage target,
-            int targetOffset,
-            int targetStride,
-            int targetStep) {
-        if (blocks == 0) {
-            return;
-        }
-        if (width != Width.ZMM) {
-            others.transpose(
-                    blocks,
-                    source,
-                    sourceOffset,
-                    sourceStride,
-                    sourceStep,
-                    target,
-                    targetOffset,
-                    targetStride,
-                    targetStep);
-            return;
-        }
-        checkBlocks(blocks, source.elements(), sourceOffset, sourceStride, sourceStep);
-        checkBlocks(blocks, target.elements(), targetOffset, targetStride, targetStep);
-        try {
-            Calls.TRANSPOSE.invokeExact(
-                    Avx512.TRANSPOSE.entry(),
-                    source.segment(),
-                    (long) sourceOffset,
-                    (long) sourceStride * Float.BYTES,
-                    target.segment(),
-                    (long) targetOffset,
-                    (long) targetStride * Float.BYTES,
-                    (long) sourceStep * Float.BYTES,
-                    (long) targetStep * Float.BYTES,
-                    (long) blocks,
-                    Avx512.TRANSPOSE.table());
-        } catch (Throwable e) { // what invokeExact declares
-            throw ForeignCall.unchecked(e);
-        }
-    }
-
-    @Override
-    public void copyRows(
-            int rows,
-            int columns,
-            MemorySegment source,
-            long sourceOffset,
-            long sourceStride,
-            MemorySegment target,
-            long targetOffset,
-            long targetStride) {
-        MemorySegment entry = copies.entry(columns, false);
-        copyPieces(
-                entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
-    }
-
-    /** Past the caches, which else would first read what is overwritten. */
-    @Override
-    public void writeRows(
-            int rows,
-            int columns,
-            MemorySegment source,
-            long sourceOffset,
-            long sourceStride,
-            MemorySegment target,
-            long targetOffset,
-            long targetStride) {
-        long address = target.address() + targetOffset * Float.BYTES;
-        boolean aligned = target.isNative() && (address | targetStride * Float.BYTES) % Matrix.ALIGNMENT == 0;
-        MemorySegment entry = copies.entry(columns, aligned);
-        copyPieces(
-                entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
-    }
-
-    @Override
-    public void copyPieces(
-            int rows,
-            int pieces,
-            int columns,
-            MemorySegment source,
-            long sourceOffset,
-            long sourceStride,
-            long sourceStep,
-            MemorySegment target,
-            long targetOffset,
-            long targetStride,
-            long targetStep) {
-        copyPieces(
-                copies.entry(columns, false),
-                rows,
-                pieces,
-                columns,
-                source,
-                sourceOffset,
-                sourceStride,
-                sourceStep,
-                target,
-                targetOffset,
-                targetStride,
-                targetStep);
-    }
-
-    private static void copyPieces(
-            MemorySegment entry,
-            int rows,
-            int pieces,
-            int columns,
-            MemorySegment source,
-            long sourceOffset,
-            long sourceStride,
-            long sourceStep,
-            MemorySegment target,
-            long targetOffset,
-            long targetStride,
-            long targetStep) {
-        if (rows == 0 || pieces == 0) {
-            return;
-        }
-        checkPieces(rows, pieces, columns, source, sourceOffset, sourceStride, sourceStep);
-        checkPieces(rows, pieces, columns, target, targetOffset, targetStride, targetStep);
-        checkWritable(target);
-        try {
-            Calls.COPY_PIECES.invokeExact(
-                    entry,
-                    source,
-                    sourceOffset,
-                    sourceStride * Float.BYTES,
-                    target,
-                    targetOffset,
-                    targetStride * Float.BYTES,
-                    (long) rows,
-                    (long) pieces,
-                    sourceStep * Float.BYTES,
-                    targetStep * Float.BYTES);
-        } catch (Throwable e) { // what invokeExact declares
-            throw ForeignCall.unchecked(e);
-        }
-    }
-
-    private static void checkPieces(
-            int rows, int pieces, int columns, MemorySegment segment, long offset, long stride, long step) {
-        long last = offset + (rows - 1L) * stride + (pieces - 1L) * step + columns;
-        if ((rows | pieces) < 0 || (offset | stride | step) < 0 || last > segment.byteSize() / Float.BYTES) {
-            throw new IndexOutOfBoundsException("%d rows of %d x %d at %d, stride %d, step %d of %d bytes"
-                    .formatted(rows, pieces, columns, offset, stride, step, segment.byteSize()));
-        }
-    }
-
-    @Override
-    public boolean converts(Format from, Format to) {
-        return conversions.has(from, to);
-    }
-
-    @Override
-    public void convertRows(
-            int rows,
-            int columns,
-            Format from,
-            MemorySegment source,
-            long sourceOffset,
-            long sourceStride,
-            Format to,
-            MemorySegment target,
-            long targetOffset,
-            long targetStride) {
-        if (rows == 0) {
-            return;
-        }
-        checkRows(rows, columns, source, from, sourceOffset, sourceStride);
-        checkRows(rows, columns, target, to, targetOffset, targetStride);
-        checkWritable(target);
-        MemorySegment entry = conversions.entry(from, to, columns);
-        copy(
-                entry,
-                rows,
-                source,
-                sourceOffset,
-                sourceStride * from.bytes(),
-                target,
-                targetOffset,
-                targetStride * to.bytes());
-    }
-
-    /** Offsets in elements, strides in bytes. */
-    private static void copy(
-            MemorySegment entry,
-            int rows,
-            MemorySegment source,
-            long sourceOffset,
-            long sourceBytes,
-            MemorySegment target,
-            long targetOffset,
-            long targetBytes) {
-        try {
-            Calls.COPY.invokeExact(
-                    entry, source, sourceOffset, sourceBytes, target, targetOffset, targetBytes, (long) rows);
-        } catch (Throwable e) { // what invokeExact declares
-            throw ForeignCall.unchecked(e);
-        }
-    }
-
-    private static void checkRows(
-            int rows, int columns, MemorySegment segment, Format format, long offset, long stride) {
-        long last = offset + (rows - 1L) * stride + columns;
-        if (rows < 0 || (offset | stride) < 0 || last > segment.byteSize() / format.bytes()) {
-            throw new IndexOutOfBoundsException("%d rows of %d at %d, stride %d of %d bytes"
-                    .formatted(rows, columns, offset, stride, segment.byteSize()));
-        }
-    }
-
-    private static void checkWritable(MemorySegment target) {
-        if (target.isReadOnly()) {
-            throw new IllegalArgumentException(
-                    "target: expected memory that can be written, found a read-only segment");
-        }
-    }
-
-    private static void checkBlocks(int blocks, long size, int offset, int stride, int step) {
-        long last = offset + (blocks - 1L) * step + (BLOCK - 1L) * stride + BLOCK;
-        if ((blocks | offset | stride | step) < 0 || last > size) {
-            throw new IndexOutOfBoundsException(
-                    "%d blocks at %d, stride %d, step %d of %d elements".formatted(blocks, offset, stride, step, size));
         }
     }
 }
