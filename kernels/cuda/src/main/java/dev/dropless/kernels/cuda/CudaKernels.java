@@ -96,6 +96,7 @@ final class CudaKernels implements Kernels {
         if (hopper != null) {
             facts.put("products taken", Long.toString(hopper.taken()));
             facts.put("products left to the portable engine", Long.toString(hopper.refused()));
+            facts.put("products of experts among them", Long.toString(hopper.refusedExperts()));
             facts.put("tensor maps", hopper.maps().compareWithDriver(context.extras()));
         }
         return facts;
@@ -104,6 +105,15 @@ final class CudaKernels implements Kernels {
     @Override
     public ElementType accumulation() {
         return ElementType.F32;
+    }
+
+    /**
+     * The experts' own type where weights and activations are of one 16-bit type: rows in F32 would be twice the memory and traffic, and the Hopper engine writes rows of its operands'
+     * type only. Both engines the same, so that a layer's results differ between them by the order of sums alone.
+     */
+    @Override
+    public ElementType rows(ElementType weights, ElementType activations) {
+        return weights == activations && HopperLaunches.takes(weights) ? weights : accumulation();
     }
 
     @Override

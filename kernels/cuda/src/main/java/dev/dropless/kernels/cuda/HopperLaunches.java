@@ -25,6 +25,7 @@ final class HopperLaunches implements AutoCloseable {
     private final HopperTuning tuning;
     private final AtomicLong taken = new AtomicLong();
     private final AtomicLong refused = new AtomicLong();
+    private final AtomicLong refusedExperts = new AtomicLong();
 
     HopperLaunches(Launcher launcher, TensorMaps maps, HopperTuning tuning) {
         this.launcher = launcher;
@@ -54,10 +55,23 @@ final class HopperLaunches implements AutoCloseable {
         return refused.get();
     }
 
+    /** Those of them that are products of experts. */
+    long refusedExperts() {
+        return refusedExperts.get();
+    }
+
     /** Counts a decision, and returns it. */
     boolean decide(boolean takes) {
         (takes ? taken : refused).incrementAndGet();
         return takes;
+    }
+
+    /** Counts a decision about a product of experts, and returns it. */
+    boolean decideExperts(boolean takes) {
+        if (!takes) {
+            refusedExperts.incrementAndGet();
+        }
+        return decide(takes);
     }
 
     /** Types with kernels. */
