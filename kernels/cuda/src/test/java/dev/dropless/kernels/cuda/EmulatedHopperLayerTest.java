@@ -1,6 +1,7 @@
 package dev.dropless.kernels.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
 import dev.dropless.blocksparse.Activation;
 import dev.dropless.blocksparse.ElementType;
@@ -16,6 +17,7 @@ import dev.dropless.moe.Precision;
 import dev.dropless.moe.SharedExpert;
 import dev.dropless.moe.WeightPlacement;
 import dev.dropless.moe.router.ScoreRouter;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -39,6 +41,14 @@ class EmulatedHopperLayerTest {
 
     /** up, down, down_dgrad, down_wgrad, up_dgrad, up_wgrad. */
     private static final int PRODUCTS = 6;
+
+    private static final List<String> KERNELS = Stream.of(
+                    "up_gated", "down", "down_dgrad", "up_dgrad", "up_wgrad", "down_wgrad")
+            .map(name -> " dropless_hopper_%s_bf16 ".formatted(name))
+            .toList();
+
+    /** What a launch looks like that may start while the one before it ends. */
+    private static final String EARLY = " attribute 6 = 1";
 
     private static MockDriver driver;
 
@@ -197,7 +207,10 @@ class EmulatedHopperLayerTest {
                     CudaGraph.record(kernels, () -> run.forwardAndBackward(OPTIONS, MemoryPolicy.SAVE_ALL))) {
                 assertThat(kernels.hopper().taken()).isEqualTo(before + PRODUCTS);
                 assertThat(kernels.hopper().refusedExperts()).isZero();
-                assertThat(launches(driver.log())).isEqualTo(eager);
+                List<String> log = driver.log();
+                assertThat(launches(log)).isEqualTo(eager);
+                assertThat(log).anyMatch(line -> line.startsWith("launch dropless_tensor_maps"));
+                assertThat(log).noneMatch(line -> line.matches("launch dropless_tensor_maps.*recorded.*"));
                 for (long seed : new long[] {17, 18}) {
                     run.newBatch(seed);
                     run.zeroGradients();
@@ -215,12 +228,63 @@ class EmulatedHopperLayerTest {
         }
     }
 
-    /** Kernels, without those that only make maps. */
+    /** Kernels, without those that only make maps; how early they may start differs between a stream and a graph. */
     private static List<String> launches(List<String> log) {
         return log.stream()
                 .filter(line -> line.startsWith("launch"))
                 .filter(line -> !line.contains("dropless_tensor_maps"))
-                .map(line -> line.replace(" recorded", ""))
+                .map(line -> line.replace(" recorded", "").replace(EARLY, ""))
                 .toList();
+    }
+
+    /**
+     * Kernels that wait for earlier ones themselves are told to start while those end: all of the engine's where kernels come before them, in a graph the second of two with nothing else between. The mock driver
+     * refuses that for other kernels, and in graphs behind anything but a kernel.
+     */
+    @Test
+    void kernelsThatWaitThemselvesStartEarly() {
+        List<double[]> results = new ArrayList<>();
+        for (boolean overlaps : new boolean[] {true, false}) {
+            CudaSettings settings = new CudaSettings(CudaEngine.HOPPER, HopperTuningTest.PAIRS, overlaps);
+            try (CudaKernels kernels = driver.open(settings, 1);
+                    LayerRun run = run(kernels, config().build(), ElementType.BF16, TOKENS)) {
+                run.forwardAndBackward(OPTIONS, MemoryPolicy.SAVE_ALL);
+                driver.log();
+                run.forwardAndBackward(OPTIONS, MemoryPolicy.SAVE_ALL);
+                List<String> early = early(driver.log());
+                assertThat(early).hasSize(overlaps ? PRODUCTS : 0);
+                for (String kernel : overlaps ? KERNELS : List.<String>of()) {
+                    assertThat(early).anyMatch(line -> line.contains(kernel));
+                }
+                assertThat(kernels.diagnostics())
+                        .hasEntrySatisfying(
+                                "kernels started early",
+                                count -> assertThat(Integer.parseInt(count)).isGreaterThanOrEqualTo(early.size()));
+                try (CudaGraph graph = CudaGraph.record(kernels, () -> run.infer(OPTIONS))) {
+                    assertThat(early(driver.log()))
+                            .hasSize(overlaps ? 1 : 0)
+                            .allMatch(line -> line.contains(" dropless_hopper_down_bf16 "));
+                    graph.launch();
+                }
+                results.add(run.y());
+                results.add(run.dX());
+            }
+        }
+        assertThat(results.get(0)).isEqualTo(results.get(2));
+        assertThat(results.get(1)).isEqualTo(results.get(3));
+    }
+
+    private static List<String> early(List<String> log) {
+        return log.stream().filter(line -> line.contains(EARLY)).toList();
+    }
+
+    @Test
+    void overlapCanBeTurnedOff() {
+        assertThat(CudaSettings.overlaps(null)).isTrue();
+        assertThat(CudaSettings.overlaps("on")).isTrue();
+        assertThat(CudaSettings.overlaps("off")).isFalse();
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> CudaSettings.overlaps("no"))
+                .withMessage("dropless.cuda.pdl: expected on or off, found \"no\"");
     }
 }

@@ -381,6 +381,43 @@ class EmulatedHopperTest {
         }
     }
 
+    /** Those of a recording are made once, behind it; without a place for them the graph makes them each time. */
+    @Test
+    void mapsOfARecordingAreItsOwn() {
+        try (CudaKernels kernels = driver.open(CudaEngine.HOPPER, CARRIED, 1);
+                TensorMaps maps = new TensorMaps(kernels.memory(), kernels.stream(), kernels.launcher(), 2);
+                KernelMemory.Scope scope = kernels.memory().open()) {
+            List<List<TensorMaps.Fields>> sets = Stream.of(8, 16, 24)
+                    .map(columns -> List.of(TensorMaps.Fields.of(scope.allocate(ElementType.F16, 3, columns), 64)))
+                    .toList();
+            List<Long> places = new ArrayList<>();
+            maps.with(sets.get(0), places::add);
+            driver.log();
+            try (TensorMaps.Recorded recorded = maps.beginRecording()) {
+                kernels.stream().beginCapture();
+                for (int i : new int[] {0, 1, 0, 2}) {
+                    maps.with(sets.get(i), places::add);
+                }
+                assertThat(driver.log().stream().filter(line -> line.startsWith("launch")))
+                        .singleElement()
+                        .asString()
+                        .matches("launch dropless_tensor_maps .* recorded:.*");
+                try (DeviceGraph graph = kernels.stream().endCapture()) {
+                    recorded.make();
+                    assertThat(driver.log())
+                            .hasSize(2)
+                            .allMatch(line -> line.startsWith("launch dropless_tensor_maps "))
+                            .noneMatch(line -> line.contains("recorded"));
+                    graph.launch(kernels.stream());
+                }
+            }
+            assertThat(places.get(1)).isEqualTo(places.get(3));
+            assertThat(places.stream().distinct()).hasSize(4);
+            maps.with(sets.get(0), places::add);
+            assertThat(places.getLast()).isEqualTo(places.getFirst());
+        }
+    }
+
     /** A set whose maps could not be made is not taken for made. */
     @Test
     void mapsThatCouldNotBeMadeAreMadeNextTime() {
