@@ -1,5 +1,6 @@
 package dev.dropless.kernels.cpu;
 
+import dev.dropless.blocksparse.Matrix;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
@@ -37,6 +38,11 @@ interface TileKernels {
 
     /** Instruction set or vector width, for people. */
     String description();
+
+    /** Memory for rows, aligned to {@link Matrix#ALIGNMENT}, whose content does not matter; it belongs to the arena. */
+    default MemorySegment allocate(Arena arena, long bytes) {
+        return arena.allocate(bytes, Matrix.ALIGNMENT);
+    }
 
     /** Where {@link #multiply} reads weights fastest; what is taken from the system belongs to the arena. */
     default Storage.Allocator weights(Arena arena) {
