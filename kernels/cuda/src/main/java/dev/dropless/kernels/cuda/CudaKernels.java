@@ -5,6 +5,7 @@ import dev.dropless.blocksparse.spi.BackendOptions;
 import dev.dropless.blocksparse.spi.BlockSparseKernels;
 import dev.dropless.blocksparse.spi.ExpertKernels;
 import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.blocksparse.spi.LaunchTuning;
 import dev.dropless.topology.TaskRunner;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -51,7 +52,7 @@ final class CudaKernels implements Kernels {
     /** Opens a device with the engine that {@link CudaEngine#PROPERTY} names, or else the best it has. */
     static CudaKernels open(CudaAvailability found, String backend, BackendOptions options) {
         CudaEngine asked = CudaEngine.asked(System.getProperty(CudaEngine.PROPERTY));
-        return open(found, backend, options, asked, HopperTuning.load());
+        return open(found, backend, options, asked, HopperTuning.load(System.getProperty(HopperTuning.PROPERTY)));
     }
 
     /** Opens a device. Nothing stays open where that fails. */
@@ -129,6 +130,16 @@ final class CudaKernels implements Kernels {
     @Override
     public CudaMemory memory() {
         return memory;
+    }
+
+    @Override
+    public CudaGraph record(Runnable work) {
+        return CudaGraph.record(this, work);
+    }
+
+    @Override
+    public @Nullable LaunchTuning tuning() {
+        return hopper == null ? null : new HopperLaunchTuning(hopper);
     }
 
     @Override

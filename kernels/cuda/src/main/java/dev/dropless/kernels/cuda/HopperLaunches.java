@@ -22,13 +22,15 @@ final class HopperLaunches implements AutoCloseable {
 
     private final Launcher launcher;
     private final TensorMaps maps;
-    private final HopperTuning tuning;
+    private final HopperTuning opened;
+    private volatile HopperTuning tuning;
     private final AtomicLong taken = new AtomicLong();
     private final AtomicLong refused = new AtomicLong();
 
     HopperLaunches(Launcher launcher, TensorMaps maps, HopperTuning tuning) {
         this.launcher = launcher;
         this.maps = maps;
+        this.opened = tuning;
         this.tuning = tuning;
     }
 
@@ -42,6 +44,16 @@ final class HopperLaunches implements AutoCloseable {
 
     HopperTuning tuning() {
         return tuning;
+    }
+
+    /** The choices it was opened with. */
+    HopperTuning opened() {
+        return opened;
+    }
+
+    /** Launches by other choices from now on. */
+    void tuning(HopperTuning choices) {
+        tuning = choices;
     }
 
     /** Products computed by Hopper kernels. */
