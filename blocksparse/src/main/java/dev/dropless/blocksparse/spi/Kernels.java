@@ -95,6 +95,29 @@ public interface Kernels extends AutoCloseable {
     }
 
     /**
+     * Records what the calling thread asks these kernels to do, to be started later; nothing is computed yet. No other
+     * thread may use the kernels meanwhile. Plans cannot be made from topologies of the host, and nothing copied between
+     * host and device.
+     *
+     * @param work what to record
+     * @return the recorded work, which the caller closes before the kernels; null if this back end cannot record, and
+     *     {@code work} was not run
+     * @throws RuntimeException if the work cannot be recorded
+     */
+    default @Nullable RecordedWork record(Runnable work) {
+        return null;
+    }
+
+    /**
+     * Returns how kernels are launched.
+     *
+     * @return the choices, or null if there are none
+     */
+    default @Nullable LaunchTuning tuning() {
+        return null;
+    }
+
+    /**
      * Returns the memory in which operands must lie.
      *
      * @return the host's or the device's

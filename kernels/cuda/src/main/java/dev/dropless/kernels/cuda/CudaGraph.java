@@ -1,6 +1,7 @@
 package dev.dropless.kernels.cuda;
 
 import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.blocksparse.spi.RecordedWork;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -11,7 +12,7 @@ import org.jspecify.annotations.Nullable;
  * what the one saves for the other is the graph's. A plan of a topology of the host stands for one routing: work recorded over it repeats that routing. What cannot be recorded fails with {@link IllegalStateException} or {@link
  * CudaException}: making a plan, copies between host and device, products over a block pattern not used before.
  */
-public final class CudaGraph implements AutoCloseable {
+public final class CudaGraph implements RecordedWork {
 
     private final CudaKernels kernels;
     private final DeviceGraph graph;
@@ -78,12 +79,11 @@ public final class CudaGraph implements AutoCloseable {
         }
     }
 
-    /** Queues the work behind what is already queued. Returns at once. */
+    @Override
     public void launch() {
         graph.launch(kernels.stream());
     }
 
-    /** Frees the graph. A second call does nothing. */
     @Override
     public void close() {
         close(graph, maps);

@@ -5,6 +5,7 @@ import dev.dropless.blocksparse.spi.BackendOptions;
 import dev.dropless.blocksparse.spi.BlockSparseKernels;
 import dev.dropless.blocksparse.spi.ExpertKernels;
 import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.blocksparse.spi.LaunchTuning;
 import dev.dropless.topology.TaskRunner;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -136,6 +137,16 @@ final class CudaKernels implements Kernels {
     @Override
     public CudaMemory memory() {
         return memory;
+    }
+
+    @Override
+    public CudaGraph record(Runnable work) {
+        return CudaGraph.record(this, work);
+    }
+
+    @Override
+    public @Nullable LaunchTuning tuning() {
+        return hopper == null ? null : new HopperLaunchTuning(hopper);
     }
 
     @Override

@@ -18,7 +18,7 @@ record CudaSettings(@Nullable CudaEngine engine, HopperTuning tuning, boolean ov
     static CudaSettings ofProperties() {
         return new CudaSettings(
                 CudaEngine.asked(System.getProperty(CudaEngine.PROPERTY)),
-                HopperTuning.load(),
+                HopperTuning.load(System.getProperty(HopperTuning.PROPERTY)),
                 overlaps(System.getProperty(OVERLAP_PROPERTY)));
     }
 

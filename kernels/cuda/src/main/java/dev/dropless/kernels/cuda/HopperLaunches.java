@@ -22,7 +22,8 @@ final class HopperLaunches implements AutoCloseable {
 
     private final Launcher launcher;
     private final TensorMaps maps;
-    private final HopperTuning tuning;
+    private final HopperTuning opened;
+    private volatile HopperTuning tuning;
     private final AtomicLong taken = new AtomicLong();
     private final AtomicLong refused = new AtomicLong();
     private final AtomicLong refusedExperts = new AtomicLong();
@@ -30,6 +31,7 @@ final class HopperLaunches implements AutoCloseable {
     HopperLaunches(Launcher launcher, TensorMaps maps, HopperTuning tuning) {
         this.launcher = launcher;
         this.maps = maps;
+        this.opened = tuning;
         this.tuning = tuning;
     }
 
@@ -43,6 +45,16 @@ final class HopperLaunches implements AutoCloseable {
 
     HopperTuning tuning() {
         return tuning;
+    }
+
+    /** The choices it was opened with. */
+    HopperTuning opened() {
+        return opened;
+    }
+
+    /** Launches by other choices from now on. */
+    void tuning(HopperTuning choices) {
+        tuning = choices;
     }
 
     /** Products computed by Hopper kernels. */
