@@ -125,7 +125,7 @@ class GpuMockTest {
                 .contains("measured=yes")
                 .anyMatch(line -> line.startsWith("up.0=variant:"))
                 .anyMatch(line -> line.startsWith("matmul_nt.0=variant:tile cluster:"));
-        assertThat(Files.readString(json)).contains("tune up_wgrad olmoe-1b-7b T=4 variant:short cluster:2 group:16");
+        assertThat(Files.readString(json)).contains("tune up_wgrad olmoe-1b-7b T=8 variant:short cluster:2 group:16");
         List<String> before = List.of("-Ddropless.cuda.tuning=" + file);
         assertThat(check(before, "--quick", "--part", "device", "--json", json.toString()))
                 .as(this::log)
