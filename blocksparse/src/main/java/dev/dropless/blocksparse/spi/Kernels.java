@@ -49,6 +49,20 @@ public interface Kernels extends AutoCloseable {
     ElementType accumulation();
 
     /**
+     * Returns the type in which a layer keeps one row of the experts' width for each slot between two operations: expert outputs from {@link ExpertKernels#down} to {@link
+     * ExpertKernels#combine}, gradients of rows from {@link ExpertKernels#upDgrad} to {@link ExpertKernels#aggregate}. Where it is narrower than {@link #accumulation}, each row is
+     * rounded once more before the sum over a token's slots, which is still made in {@link #accumulation}; a back end chooses that where its kernels are faster for it or
+     * the memory counts.
+     *
+     * @param weights stored type of the experts
+     * @param activations type of their pre-activations and activations
+     * @return the type; {@link #accumulation} unless a back end says otherwise
+     */
+    default ElementType rows(ElementType weights, ElementType activations) {
+        return accumulation();
+    }
+
+    /**
      * Returns products of dense and block-sparse matrices.
      *
      * @return level 1

@@ -2,6 +2,7 @@ package dev.dropless.kernels.cuda;
 
 import dev.dropless.blocksparse.spi.Kernels;
 import dev.dropless.blocksparse.spi.RecordedWork;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Work of an opened CUDA back end, recorded once and started as a whole as often as wanted: small batches are bound by the time it takes to start kernels one by one.
@@ -15,10 +16,12 @@ public final class CudaGraph implements RecordedWork {
 
     private final CudaKernels kernels;
     private final DeviceGraph graph;
+    private final TensorMaps.@Nullable Recorded maps;
 
-    private CudaGraph(CudaKernels kernels, DeviceGraph graph) {
+    private CudaGraph(CudaKernels kernels, DeviceGraph graph, TensorMaps.@Nullable Recorded maps) {
         this.kernels = kernels;
         this.graph = graph;
+        this.maps = maps;
     }
 
     /**
@@ -35,7 +38,25 @@ public final class CudaGraph implements RecordedWork {
             throw new IllegalArgumentException(
                     "kernels: expected those of backend %s, found %s".formatted(CudaBackend.NAME, kernels.name()));
         }
-        DeviceStream stream = own.stream();
+        HopperLaunches hopper = own.hopper();
+        TensorMaps.Recorded maps = hopper == null ? null : hopper.maps().beginRecording();
+        DeviceGraph graph = null;
+        boolean ready = false;
+        try {
+            graph = capture(own.stream(), work);
+            if (maps != null) {
+                maps.make();
+            }
+            ready = true;
+            return new CudaGraph(own, graph, maps);
+        } finally {
+            if (!ready) {
+                close(graph, maps);
+            }
+        }
+    }
+
+    private static DeviceGraph capture(DeviceStream stream, Runnable work) {
         stream.beginCapture();
         boolean recorded = false;
         try {
@@ -46,7 +67,16 @@ public final class CudaGraph implements RecordedWork {
                 stream.abandonCapture();
             }
         }
-        return new CudaGraph(own, stream.endCapture());
+        return stream.endCapture();
+    }
+
+    private static void close(@Nullable DeviceGraph graph, TensorMaps.@Nullable Recorded maps) {
+        if (graph != null) {
+            graph.close();
+        }
+        if (maps != null) {
+            maps.close();
+        }
     }
 
     @Override
@@ -56,6 +86,6 @@ public final class CudaGraph implements RecordedWork {
 
     @Override
     public void close() {
-        graph.close();
+        close(graph, maps);
     }
 }

@@ -26,6 +26,7 @@ final class HopperLaunches implements AutoCloseable {
     private volatile HopperTuning tuning;
     private final AtomicLong taken = new AtomicLong();
     private final AtomicLong refused = new AtomicLong();
+    private final AtomicLong refusedExperts = new AtomicLong();
 
     HopperLaunches(Launcher launcher, TensorMaps maps, HopperTuning tuning) {
         this.launcher = launcher;
@@ -66,10 +67,23 @@ final class HopperLaunches implements AutoCloseable {
         return refused.get();
     }
 
+    /** Those of them that are products of experts. */
+    long refusedExperts() {
+        return refusedExperts.get();
+    }
+
     /** Counts a decision, and returns it. */
     boolean decide(boolean takes) {
         (takes ? taken : refused).incrementAndGet();
         return takes;
+    }
+
+    /** Counts a decision about a product of experts, and returns it. */
+    boolean decideExperts(boolean takes) {
+        if (!takes) {
+            refusedExperts.incrementAndGet();
+        }
+        return decide(takes);
     }
 
     /** Types with kernels. */

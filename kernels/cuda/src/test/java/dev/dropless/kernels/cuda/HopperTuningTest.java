@@ -26,6 +26,9 @@ class HopperTuningTest {
     static final String LEAST =
             Stream.of(Operation.values()).map(o -> o.key() + ".0" + LINE).collect(Collectors.joining());
 
+    /** Tiles in clusters of two, few steps at a time, whatever the rows. */
+    static final HopperTuning PAIRS = read(LEAST.replace("cluster:1 group:8", "cluster:2 group:2"));
+
     static HopperTuning read(String text) {
         try {
             return HopperTuning.read(new ByteArrayInputStream(text.getBytes(StandardCharsets.ISO_8859_1)));
