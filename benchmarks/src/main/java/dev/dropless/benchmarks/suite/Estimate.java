@@ -25,7 +25,7 @@ final class Estimate {
                 + cell.task().compulsoryBytes() / (peak.readGigabytes() * 1e9);
         double timed = effort.iterations() * Math.max(effort.milliseconds() / 1e3, run);
         double load = JVM_SECONDS + (double) cell.weights() * Float.BYTES / LOADED_PER_SECOND;
-        return Math.max(1, effort.forks()) * (load + Math.max(effort.warmUpMilliseconds() / 1e3, run) + timed);
+        return Math.max(1, effort.forks()) * (load + run + Math.max(effort.warmUpMilliseconds() / 1e3, run) + timed);
     }
 
     /** Rows computed over rows assigned, where every expert gets as many as the busiest one. */
