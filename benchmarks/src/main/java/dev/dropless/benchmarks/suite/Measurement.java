@@ -125,15 +125,16 @@ final class Measurement implements AutoCloseable {
                 samples.getPercentile(50),
                 samples.getMin(),
                 Double.parseDouble(found.getProperty(Notes.CPU_SECONDS, "0")),
-                allocated(result),
+                Long.parseLong(found.getProperty(Notes.ALLOCATED_BYTES, "-1")),
+                profiledAllocation(result),
                 samples.getN(),
                 Double.parseDouble(found.getProperty(Notes.COMPUTED_FLOPS)),
                 found.getProperty(Notes.DESCRIPTION),
                 Double.parseDouble(found.getProperty(Notes.ERROR)));
     }
 
-    /** What JMH's profiler counts in all threads for each run, its own few hundred bytes for each iteration included. */
-    private static double allocated(RunResult result) {
+    /** What JMH's profiler counts for each run: its own work between iterations is included, which matters for few runs. */
+    private static double profiledAllocation(RunResult result) {
         return result.getSecondaryResults().entrySet().stream()
                 .filter(entry -> entry.getKey().endsWith("gc.alloc.rate.norm"))
                 .mapToDouble(entry -> entry.getValue().getScore())

@@ -89,7 +89,7 @@ record Table(String title, List<String> names, List<List<String>> lines, List<Ro
         column(
                 "B/run",
                 rows,
-                row -> row.allocatedBytes() < 0 ? NONE : format("%.0f", row.allocatedBytes()),
+                row -> row.allocatedBytes() < 0 ? NONE : Long.toString(row.allocatedBytes()),
                 names,
                 columns);
         column("dropless is", rows, row -> ratio(report.dropless(row), row, false), names, columns);
