@@ -48,7 +48,7 @@ final class HopperExperts implements ExpertEngine {
         for (Matrix matrix : matrices) {
             takes = takes && HopperLaunches.takes(type, matrix);
         }
-        return hopper.decide(takes);
+        return hopper.decideExperts(takes);
     }
 
     private static long clusters(CudaExpertPlan plan, Choice choice, long columns, int width) {

@@ -3,16 +3,24 @@ package dev.dropless.kernels.cuda;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.EnumMap;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Properties;
+import java.util.SortedMap;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /** How Hopper kernels are launched, by operation and rows per expert: {@code hopper_tuning.properties}. Immutable. */
 final class HopperTuning {
+
+    /** Names a file that is read instead of the one that the jar carries, by back ends that are opened from now on. */
+    static final String PROPERTY = "dropless.cuda.tuning";
 
     private static final String NAME = "hopper_tuning.properties";
 
@@ -32,10 +40,14 @@ final class HopperTuning {
         MATMUL_NT(Variant.TILE),
         BLOCKS(Variant.TILE);
 
-        private final java.util.Set<Variant> variants;
+        private final List<Variant> variants;
 
         Operation(Variant... variants) {
-            this.variants = java.util.Set.of(variants);
+            this.variants = List.of(variants);
+        }
+
+        List<Variant> variants() {
+            return variants;
         }
 
         String key() {
@@ -58,6 +70,10 @@ final class HopperTuning {
                 case TILE, SHORT -> 0;
             };
         }
+
+        int mostBlocksOfACluster() {
+            return decodeTokens() > 0 ? 1 : MOST_BLOCKS_OF_A_CLUSTER;
+        }
     }
 
     /**
@@ -67,9 +83,19 @@ final class HopperTuning {
      * @param cluster blocks of a cluster: 1 or 2
      * @param group steps of row tiles that are taken column by column
      */
-    record Choice(Variant variant, int cluster, int group) {}
+    record Choice(Variant variant, int cluster, int group) {
+
+        /** As in the file. */
+        String line() {
+            return "variant:%s cluster:%d group:%d".formatted(variant.name().toLowerCase(Locale.ROOT), cluster, group);
+        }
+    }
 
     private final Map<Operation, NavigableMap<Long, Choice>> choices = new EnumMap<>(Operation.class);
+
+    private HopperTuning(Map<Operation, NavigableMap<Long, Choice>> choices) {
+        this.choices.putAll(choices);
+    }
 
     private HopperTuning(Properties entries) {
         for (String key : entries.stringPropertyNames()) {
@@ -81,6 +107,23 @@ final class HopperTuning {
             if (!of(operation).containsKey(0L)) {
                 throw new IllegalArgumentException("tuning: expected a line %s.0".formatted(operation.key()));
             }
+        }
+    }
+
+    /**
+     * Reads a file, or for null the one that the jar carries.
+     *
+     * @throws IllegalArgumentException if it cannot be read, a line is not as its comment says, or one is missing
+     */
+    static HopperTuning load(@Nullable String file) {
+        if (file == null) {
+            return load();
+        }
+        try (InputStream in = Files.newInputStream(Path.of(file))) {
+            return read(in);
+        } catch (IOException e) {
+            throw new IllegalArgumentException(
+                    "%s: expected a file that can be read, found %s".formatted(PROPERTY, file), e);
         }
     }
 
@@ -118,6 +161,10 @@ final class HopperTuning {
         }
         Operation operation = named(Operation.values(), key.substring(0, dot), key);
         long from = number(key.substring(dot + 1), 0, Integer.MAX_VALUE, key);
+        of(operation).put(from, choice(operation, line, key));
+    }
+
+    private static Choice choice(Operation operation, String line, String key) {
         Map<String, String> fields = new HashMap<>();
         for (String field : line.strip().split("\\s+")) {
             String[] pair = field.split(":", 2);
@@ -132,18 +179,48 @@ final class HopperTuning {
         if (!operation.variants.contains(variant)) {
             throw bad(key, "one of " + operation.variants, variant.name());
         }
-        boolean decodes = variant.decodeTokens() > 0;
-        int most = decodes ? 1 : MOST_BLOCKS_OF_A_CLUSTER;
-        int cluster = (int) number(fields.getOrDefault("cluster", ""), 1, most, key);
+        int cluster = (int) number(fields.getOrDefault("cluster", ""), 1, variant.mostBlocksOfACluster(), key);
         int group = (int) number(fields.getOrDefault("group", ""), 1, 1 << 20, key);
-        of(operation).put(from, new Choice(variant, cluster, group));
+        return new Choice(variant, cluster, group);
+    }
+
+    /**
+     * The same with other lines for one operation.
+     *
+     * @param operation whose lines
+     * @param lines by rows per expert from which on they hold, as in the file
+     * @param alone whether they are all there are; otherwise those for fewer rows than the first are kept
+     * @throws IllegalArgumentException if a line is not understood, or they are alone and none is for no rows
+     */
+    HopperTuning with(Operation operation, SortedMap<Long, String> lines, boolean alone) {
+        HopperTuning changed = new HopperTuning(choices);
+        NavigableMap<Long, Choice> own = new TreeMap<>();
+        if (!alone && !lines.isEmpty()) {
+            own.putAll(of(operation).headMap(lines.firstKey(), false));
+        }
+        lines.forEach((from, line) -> own.put(from, choice(operation, line, operation.key() + "." + from)));
+        if (!own.containsKey(0L)) {
+            throw new IllegalArgumentException("tuning: expected a line %s.0".formatted(operation.key()));
+        }
+        changed.choices.put(operation, own);
+        return changed;
+    }
+
+    /** What a device has confirmed, as a file. */
+    String file() {
+        StringBuilder text = new StringBuilder(
+                "# How the Hopper kernels are launched: OPERATION.FROM=variant:V cluster:C group:G, by rows per expert, as measured on a device.\n");
+        text.append(MEASURED).append("=yes\n");
+        choices.forEach((operation, lines) -> lines.forEach(
+                (from, choice) -> text.append("%s.%d=%s%n".formatted(operation.key(), from, choice.line()))));
+        return text.toString();
     }
 
     private static IllegalArgumentException bad(String key, String expected, String found) {
         return new IllegalArgumentException("tuning of %s: expected %s, found \"%s\"".formatted(key, expected, found));
     }
 
-    private static <T extends Enum<T>> T named(T[] values, String name, String key) {
+    static <T extends Enum<T>> T named(T[] values, String name, String key) {
         for (T value : values) {
             if (value.name().toLowerCase(Locale.ROOT).equals(name)) {
                 return value;

@@ -9,6 +9,8 @@ import dev.dropless.kernels.cuda.HopperTuning.Variant;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -23,6 +25,9 @@ class HopperTuningTest {
     /** One line for every operation. */
     static final String LEAST =
             Stream.of(Operation.values()).map(o -> o.key() + ".0" + LINE).collect(Collectors.joining());
+
+    /** Tiles in clusters of two, few steps at a time, whatever the rows. */
+    static final HopperTuning PAIRS = read(LEAST.replace("cluster:1 group:8", "cluster:2 group:2"));
 
     static HopperTuning read(String text) {
         try {
@@ -85,5 +90,38 @@ class HopperTuningTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> read(LEAST.replace("blocks.0", "blocks.1")))
                 .withMessageContaining("expected a line blocks.0");
+    }
+
+    @Test
+    void linesOfOneOperationAreReplacedAndWrittenDown() {
+        HopperTuning tuning = read(LEAST + "up.9=variant:decode64 cluster:1 group:1\nup.256=variant:tile cluster:2 group:4");
+        HopperTuning measured =
+                tuning.with(Operation.UP, new TreeMap<>(Map.of(100L, "variant:tile cluster:2 group:16")), false);
+        assertThat(measured.choose(Operation.UP, 50, 1)).isEqualTo(new Choice(Variant.DECODE64, 1, 1));
+        assertThat(measured.choose(Operation.UP, 5000, 1)).isEqualTo(new Choice(Variant.TILE, 2, 16));
+        assertThat(tuning.choose(Operation.UP, 5000, 1)).isEqualTo(new Choice(Variant.TILE, 2, 4));
+        assertThat(measured.file()).contains("measured=yes\n", "up.100=variant:tile cluster:2 group:16\n");
+        assertThat(read(measured.file()).file()).isEqualTo(measured.file());
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> tuning.with(
+                        Operation.UP, new TreeMap<>(Map.of(100L, "variant:tile cluster:2 group:16")), true))
+                .withMessageContaining("expected a line up.0");
+    }
+
+    @Test
+    void everyCandidateIsALineOfTheFile() {
+        HopperTuning carried = HopperTuning.load();
+        for (Operation operation : Operation.values()) {
+            assertThat(HopperLaunchTuning.candidatesOf(operation))
+                    .hasSizeGreaterThanOrEqualTo(8)
+                    .allSatisfy(line -> carried.with(operation, new TreeMap<>(Map.of(0L, line)), true));
+        }
+    }
+
+    @Test
+    void aFileThatCannotBeReadIsNamed() {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> HopperTuning.load("no/such/file"))
+                .withMessage("dropless.cuda.tuning: expected a file that can be read, found no/such/file");
     }
 }
