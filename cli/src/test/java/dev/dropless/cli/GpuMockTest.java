@@ -23,7 +23,8 @@ import org.junit.jupiter.api.io.TempDir;
 /** gpu-check from end to end without a GPU: over the mock of the driver, with the kernels' own source compiled for the CPU, as the tests of the CUDA back end use them. */
 class GpuMockTest {
 
-    private static final Path CUDA = Path.of("..", "kernels", "cuda").toAbsolutePath().normalize();
+    private static final Path CUDA =
+            Path.of("..", "kernels", "cuda").toAbsolutePath().normalize();
 
     @TempDir
     Path folder;

@@ -23,8 +23,7 @@ class FloorTest {
         "megablocks-medium, 0.137,  0.312,  1.34,  0.616,  2.65",
         "megablocks-xs,     0.275,  0.379,  1.34,  0.787,  2.55",
     })
-    void sumsOfKernels(
-            String name, double work, double forward, double read, double backward, double readBackward) {
+    void sumsOfKernels(String name, double work, double forward, double read, double backward, double readBackward) {
         BenchmarkShape shape = BenchmarkShape.named(name, false);
         Floor first = Floor.forward(shape, shape.numExperts());
         Floor second = Floor.backward(shape, shape.numExperts());
