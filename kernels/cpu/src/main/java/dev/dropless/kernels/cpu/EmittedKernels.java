@@ -291,8 +291,8 @@ final class EmittedKernels extends EmittedRows {
         int blocks = count / BLOCK;
         MemorySegment to = MemorySegment.ofArray(target);
         if (blocks > 0) {
-            checkRows(1, 2 * BLOCK * blocks, source, Format.BF16, sourceOffset, 0);
-            checkRows(1, BLOCK * blocks, to, Format.F32, targetOffset, 0);
+            Rows.check(1, 2 * BLOCK * blocks, source, Format.BF16, sourceOffset, 0);
+            Rows.check(1, BLOCK * blocks, to, Format.F32, targetOffset, 0);
             copy(conversions.rotation(), blocks, source, sourceOffset, 4L * BLOCK, to, targetOffset, 4L * BLOCK);
         }
         for (int i = blocks * BLOCK; i < count; i++) {
@@ -307,8 +307,8 @@ final class EmittedKernels extends EmittedRows {
             return;
         }
         MemorySegment to = MemorySegment.ofArray(target);
-        checkRows(1, 2 * PANEL * count, source, Format.BF16, sourceOffset, 0);
-        checkRows(1, PANEL * count, to, Format.F32, targetOffset, 0);
+        Rows.check(1, 2 * PANEL * count, source, Format.BF16, sourceOffset, 0);
+        Rows.check(1, PANEL * count, to, Format.F32, targetOffset, 0);
         copy(conversions.pairs(), count, source, sourceOffset, 4L * PANEL, to, targetOffset, 4L * PANEL);
     }
 

@@ -9,12 +9,7 @@ import java.lang.foreign.MemorySegment;
  * @param table for emitted code: see {@link EmittedActivations}
  */
 record FloatActivation(
-        Activation.Function function,
-        float alpha,
-        float gateMax,
-        float upLimit,
-        float upOffset,
-        MemorySegment table) {
+        Activation.Function function, float alpha, float gateMax, float upLimit, float upOffset, MemorySegment table) {
 
     static FloatActivation of(Activation activation) {
         float alpha = (float) activation.alpha();

@@ -187,7 +187,7 @@ final class PackedWeights {
             scratch.panelStride = panelRows * PANEL;
             return height;
         }
-        float[] target = scratch.convertPanels(depth * PANEL);
+        Storage target = scratch.convertPanels(depth * PANEL);
         scratch.panelStride = PANEL * PANEL;
         for (int c = 0; c < depth; c += PANEL) {
             storage.widen(kernels, index((k + c) / PANEL, first), height, target, c * PANEL);
@@ -269,7 +269,7 @@ final class PackedWeights {
             readColumns(kernels, matrix, row + r, panel * PANEL, columns, line, 0, buffer);
             for (int p = 0; p < count; p++) {
                 int to = p * scratch.panelStride + (k + r) * PANEL;
-                System.arraycopy(line, p * PANEL, scratch.packed().array(), to, PANEL);
+                scratch.packed().write(line, p * PANEL, PANEL, to);
             }
         }
     }

@@ -182,7 +182,7 @@ final class ProductRunner {
         for (int k = 0; k < terms; k += WIDENED_TERMS) {
             int count = Math.min(WIDENED_TERMS, terms - k);
             int from = offset + k * TileKernels.PANEL;
-            panels.widen(kernels, from, count, floats.array(), 0);
+            panels.widen(kernels, from, count, floats, 0);
             kernels.multiply(
                     rows,
                     count,
@@ -205,7 +205,7 @@ final class ProductRunner {
         for (int k = 0; k < pairs; k += WIDENED_TERMS) {
             int count = Math.min(WIDENED_TERMS, pairs - k);
             int from = offset + 2 * k * TileKernels.PANEL;
-            kernels.pairRows(count, panels.segment(), from, paired.array(), 0);
+            kernels.pairRows(count, panels.segment(), from, paired.array(), paired.base());
             kernels.multiplyPairs(
                     rows,
                     count,
