@@ -18,6 +18,7 @@ import dev.dropless.moe.ForwardOptions;
 import dev.dropless.moe.MemoryPolicy;
 import dev.dropless.moe.MoeConfig;
 import dev.dropless.moe.Precision;
+import dev.dropless.moe.contract.LayerRun;
 import dev.dropless.moe.router.ScoreRouter;
 import dev.dropless.topology.BlockPattern;
 import dev.dropless.topology.MoeBlockPattern;
