@@ -102,7 +102,7 @@ final class Cells {
         Task make(String dtype, int threads);
     }
 
-    private void add(String pass, boolean backward, Maker maker) {
+    private void add(boolean backward, Maker maker) {
         for (String dtype : options.dtypes()) {
             // Asked for by name it is refused, with the cause; among a suite's own passes it is left out.
             if (backward && dtype.equals("int8") && options.passes().isEmpty()) {
@@ -123,7 +123,7 @@ final class Cells {
                 for (RoutingPattern routing : routings(routings)) {
                     for (String pass : passes) {
                         boolean backward = !pass.equals("forward");
-                        add(pass, backward, (dtype, n) -> new LayerTask(layer, t, routing, backward, dtype, n));
+                        add(backward, (dtype, n) -> new LayerTask(layer, t, routing, backward, dtype, n));
                     }
                 }
             }
@@ -138,7 +138,6 @@ final class Cells {
                     for (String pass : passes(Operation.words(true), Operation.words(true))) {
                         Operation operation = Operation.of(pass);
                         add(
-                                pass,
                                 operation.backward(),
                                 (dtype, n) -> OperationTask.of(operation, layer, t, routing, dtype, n));
                     }
@@ -153,7 +152,7 @@ final class Cells {
         MoeShape shape = MoeShape.named(shapes(OLMOE).getFirst());
         for (int t : tokens(List.of(16_384))) {
             for (RoutingPattern routing : routings(ROUTINGS)) {
-                add("build", false, (_, n) -> new TopologyTask(t, shape.numExperts(), shape.topK(), routing, n));
+                add(false, (_, n) -> new TopologyTask(t, shape.numExperts(), shape.topK(), routing, n));
             }
         }
     }
@@ -168,7 +167,7 @@ final class Cells {
         for (String shape : shapes) {
             boolean dense = shape.startsWith(GEMM + "-");
             if (dense && passes.contains(GEMM)) {
-                add(GEMM, false, (_, n) -> GemmTask.named(shape, n));
+                add(false, (_, n) -> GemmTask.named(shape, n));
             }
             for (String pass : dense ? List.<String>of() : passes) {
                 if (!pass.equals(GEMM)) {
@@ -185,7 +184,7 @@ final class Cells {
     private void products(MoeShape shape, ProductTask.Product product) {
         for (int t : tokens(List.of(2048))) {
             for (RoutingPattern routing : routings(UNIFORM)) {
-                add(product.word(), false, (_, n) -> ProductTask.of(product, shape, t, routing, n));
+                add(false, (_, n) -> ProductTask.of(product, shape, t, routing, n));
             }
         }
     }

@@ -125,7 +125,7 @@ record Table(String title, List<String> names, List<List<String>> lines, List<Ro
 
     /** Time of a row over that of the other one, or its inverse; nothing where a row would be compared with itself. */
     private static String ratio(Optional<Row> other, Row row, boolean inverse) {
-        return other.filter(found -> found != row)
+        return other.filter(found -> !found.equals(row))
                 .map(found -> row.medianSeconds() / found.medianSeconds())
                 .map(ratio -> format("%.2fx", inverse ? 1 / ratio : ratio))
                 .orElse(NONE);
