@@ -50,6 +50,7 @@ static int driver_version = 13000, architecture = 90, device_count = 1;
 static char failing[64];
 static int failing_result;
 static struct Steps *recording;  // one capture at a time
+static int after_kernel;         // whether the last work put into a stream is a kernel
 static void (*execute)(const char *, const unsigned *, const unsigned *, unsigned, void **);
 
 static void note(const char *format, ...) {
@@ -237,6 +238,7 @@ static CUresult launch(const char *how, CUhandle f, const unsigned *grid, const 
         }
     }
     note("%s", line);
+    after_kernel = 1;
     if (s->capturing) {
         struct Step *step = record_step(LAUNCH);
         snprintf(step->name, sizeof step->name, "%s", f->name);
@@ -255,11 +257,11 @@ CUresult cuLaunchKernel(CUhandle f, unsigned gx, unsigned gy, unsigned gz, unsig
     unsigned grid[] = {gx, gy, gz, 1}, block[] = {bx, by, bz};
     return launch("launch", f, grid, block, shared, s, params);
 }
-// Only kernels that wait for earlier ones themselves may start while those end, and in a graph only behind another kernel.
+// Only kernels that wait for earlier ones themselves may start while those end, and only behind another kernel.
 static CUresult may_start_early(CUhandle f, CUhandle s) {
     if (strncmp(f->name, "dropless_hopper_", 16)) return INVALID_VALUE;
-    int behind_kernel = !s->capturing || (recording->count && recording->step[recording->count - 1].what == LAUNCH);
-    return behind_kernel ? SUCCESS : CAPTURE_UNSUPPORTED;
+    if (!s->capturing) return after_kernel ? SUCCESS : INVALID_VALUE;
+    return recording->count && recording->step[recording->count - 1].what == LAUNCH ? SUCCESS : CAPTURE_UNSUPPORTED;
 }
 struct Attribute { int id, pad; unsigned value[16]; };
 struct Config { unsigned grid[3], block[3], shared; CUhandle stream; struct Attribute *attributes; unsigned count; };
@@ -336,10 +338,11 @@ CUresult cuMemFreeAsync(CUdeviceptr p, CUhandle s) {
     give_back(p);
     return SUCCESS;
 }
-CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr d, const void *h, size_t n, CUhandle s) { ENTER(cuMemcpyHtoDAsync); if (s->capturing) return CAPTURE_UNSUPPORTED; memcpy((void *)(uintptr_t)d, h, n); note("copy in %zu", n); return SUCCESS; }
-CUresult cuMemcpyDtoHAsync_v2(void *h, CUdeviceptr d, size_t n, CUhandle s) { ENTER(cuMemcpyDtoHAsync); if (s->capturing) return CAPTURE_UNSUPPORTED; memcpy(h, (void *)(uintptr_t)d, n); note("copy out %zu", n); return SUCCESS; }
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr d, const void *h, size_t n, CUhandle s) { ENTER(cuMemcpyHtoDAsync); after_kernel = 0; if (s->capturing) return CAPTURE_UNSUPPORTED; memcpy((void *)(uintptr_t)d, h, n); note("copy in %zu", n); return SUCCESS; }
+CUresult cuMemcpyDtoHAsync_v2(void *h, CUdeviceptr d, size_t n, CUhandle s) { ENTER(cuMemcpyDtoHAsync); after_kernel = 0; if (s->capturing) return CAPTURE_UNSUPPORTED; memcpy(h, (void *)(uintptr_t)d, n); note("copy out %zu", n); return SUCCESS; }
 // Does a step now, or records it.
 static CUresult now_or_later(CUhandle s, struct Step step) {
+    after_kernel = 0;
     if (s->capturing) *record_step(step.what) = step;
     else perform(&step);
     return SUCCESS;
@@ -388,7 +391,7 @@ CUresult cuStreamDestroy_v2(CUhandle s) { return destroy(s, "stream"); }
 CUresult cuStreamSynchronize(CUhandle s) { ENTER(cuStreamSynchronize); if (s->capturing) return CAPTURE_UNSUPPORTED; note("synchronize"); return SUCCESS; }
 CUresult cuStreamWaitEvent(CUhandle s, CUhandle e, unsigned flags) { (void)flags; note("wait"); return strcmp(s->kind, "stream") || strcmp(e->kind, "event") ? INVALID_HANDLE : SUCCESS; }
 CUresult cuStreamIsCapturing(CUhandle s, int *status) { *status = s->capturing; return SUCCESS; }
-CUresult cuStreamBeginCapture_v2(CUhandle s, int mode) { ENTER(cuStreamBeginCapture); note("capture mode %d", mode); s->capturing = 1; recording = calloc(1, sizeof *recording); return SUCCESS; }
+CUresult cuStreamBeginCapture_v2(CUhandle s, int mode) { ENTER(cuStreamBeginCapture); after_kernel = 0; note("capture mode %d", mode); s->capturing = 1; recording = calloc(1, sizeof *recording); return SUCCESS; }
 CUresult cuStreamEndCapture(CUhandle s, CUhandle *graph) {
     if (!s->capturing) return INVALID_HANDLE;
     s->capturing = 0;
@@ -403,6 +406,7 @@ CUresult cuGraphUpload(CUhandle x, CUhandle s) { (void)s; return strcmp(x->kind,
 CUresult cuGraphLaunch(CUhandle x, CUhandle s) {
     if (strcmp(x->kind, "graph exec") || s->capturing) return INVALID_HANDLE;
     note("launch graph");
+    after_kernel = 0;
     for (int i = 0; i < x->steps->count; i++) perform(&x->steps->step[i]);
     return SUCCESS;
 }

@@ -150,14 +150,27 @@ class DriverTypesTest {
                 DeviceModule module = new DeviceModule(context, "test", CUBIN);
                 KernelArguments arguments = new KernelArguments()) {
             arguments.word(0xabcdL);
+            module.function("plain").launch(stream, Launch.of(1, 256, 0), arguments);
             driver.log();
-            module.function("dropless_hopper_mapped")
-                    .launch(stream, new Launch(4, 2, 1, 384, 0, 2, true), arguments.structure(map(128)));
+            arguments.structure(map(128));
+            Launch early = new Launch(4, 2, 1, 384, 0, 2, true);
+            DeviceFunction waits = module.function("dropless_hopper_mapped");
+            waits.launch(stream, early, arguments);
             assertThat(driver.log())
                     .singleElement()
                     .asString()
                     .startsWith(
                             "launchEx cluster 2x1x1 attribute 6 = 1 dropless_hopper_mapped grid 4x2x1 block 384x1x1 shared 0: abcd T");
+            // The mock refuses it for kernels that do not wait themselves, and behind anything but a kernel.
+            assertThatExceptionOfType(CudaException.class)
+                    .isThrownBy(() -> module.function("plain").launch(stream, early, arguments));
+            assertThat(stream.isAfterKernel()).isTrue();
+            try (DeviceBuffer buffer = DeviceBuffer.allocate(context, stream, 16)) {
+                assertThat(stream.isAfterKernel()).isTrue();
+                buffer.clear();
+                assertThat(stream.isAfterKernel()).isFalse();
+                assertThatExceptionOfType(CudaException.class).isThrownBy(() -> waits.launch(stream, early, arguments));
+            }
         }
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> new Launch(3, 1, 1, 256, 0, 2, false))
