@@ -163,8 +163,9 @@ struct HopperUpDgradArguments {
     int64_t group;             // of tiles of rows that are taken together
 };
 
-template <class T> struct HopperUpDgradJob : PlanSchedule {
-    using Engine = HopperEngine<T, Layout::kDepthMajor, Layout::kWideMajor>;
+template <class UpDgradEngine> struct HopperUpDgradJob : PlanSchedule {
+    using Engine = UpDgradEngine;
+    using T = typename Engine::Element;
     static constexpr bool kGathers = false, kPrepares = true;
 
     const HopperUpDgradArguments &args;
@@ -195,8 +196,14 @@ template <class T> struct HopperUpDgradJob : PlanSchedule {
         clear_tails<Engine, false>(stage, clamp_count(args.pre_size - step * Engine::kDepth, kBoxColumns));
     }
 
-    __device__ __forceinline__ void write(const RowTile &tile, const float (&sums)[Engine::kSums], Staging &staging) const {
-        int above = staging.warpgroup * kWarpgroupRows;
+    template <class Sums> __device__ __forceinline__ void write(const RowTile &tile, const Sums &sums, Staging &staging) const {
+        for_own_rows(staging, tile.rows, sums, [&](int above, const float(&own)[Engine::kSums]) {
+            write_rows(tile, above, own, staging);
+        });
+    }
+
+    __device__ __forceinline__ void write_rows(
+        const RowTile &tile, int above, const float (&sums)[Engine::kSums], Staging &staging) const {
 #pragma unroll
         for (int part = 0; part < Engine::kColumns / kBoxColumns; part++) {
             int64_t column = tile.column_tile * Engine::kColumns + part * kBoxColumns;
@@ -206,6 +213,9 @@ template <class T> struct HopperUpDgradJob : PlanSchedule {
         }
     }
 };
+
+template <class T> using UpDgradEngine = HopperEngine<T, Layout::kDepthMajor, Layout::kWideMajor>;
+template <class T> using ShortUpDgradEngine = WideTurnEngine<T, Layout::kDepthMajor, Layout::kWideMajor>;
 
 }  // namespace dropless
 
@@ -219,8 +229,12 @@ template <class T> struct HopperUpDgradJob : PlanSchedule {
     extern "C" __global__ void __launch_bounds__(dropless::kHopperThreads, 1)                                              \
         dropless_hopper_up_dgrad_##suffix(const __grid_constant__ dropless::HopperUpDgradArguments args) {                 \
         using namespace dropless;                                                                                          \
-        using Job = HopperUpDgradJob<T>;                                                                                   \
-        run_hopper<Job::Engine>(Job(args));                                                                                \
+        run_hopper<UpDgradEngine<T>>(HopperUpDgradJob<UpDgradEngine<T>>(args));                                            \
+    }                                                                                                                      \
+    extern "C" __global__ void __launch_bounds__(dropless::kHopperThreads, 1)                                              \
+        dropless_hopper_up_dgrad_short_##suffix(const __grid_constant__ dropless::HopperUpDgradArguments args) {           \
+        using namespace dropless;                                                                                          \
+        run_hopper<ShortUpDgradEngine<T>>(HopperUpDgradJob<ShortUpDgradEngine<T>>(args));                                  \
     }
 
 HOPPER_DGRAD(bf16, bf16)

@@ -12,6 +12,7 @@
 // * ceil(columns / width), width 128 for a gated up-projection, else 256.
 #include "activation.cuh"
 #include "hopper_gather.cuh"
+#include "hopper_turns.cuh"
 
 namespace dropless {
 
@@ -159,8 +160,11 @@ template <class Engine> struct HopperDownJob : PlanSchedule {
         load_b<Engine>(stage, args.weights, tile.shares_columns, first, step * Engine::kDepth);
     }
 
-    __device__ __forceinline__ void write(const RowTile &tile, float (&sums)[Engine::kSums], Staging &staging) const {
-        int above = staging.warpgroup * kWarpgroupRows;
+    template <class Sums> __device__ __forceinline__ void write(const RowTile &tile, Sums &sums, Staging &staging) const {
+        for_own_rows(staging, tile.rows, sums, [&](int above, float(&own)[Engine::kSums]) { write_rows(tile, above, own, staging); });
+    }
+
+    __device__ __forceinline__ void write_rows(const RowTile &tile, int above, float (&sums)[Engine::kSums], Staging &staging) const {
 #pragma unroll
         for (int part = 0; part < Engine::kColumns / kBoxColumns; part++) {
             int64_t column = tile.column_tile * Engine::kColumns + part * kBoxColumns;
@@ -175,6 +179,7 @@ template <class Engine> struct HopperDownJob : PlanSchedule {
 };
 
 template <class T> using ExpertEngine = HopperEngine<T, Layout::kDepthMajor, Layout::kDepthMajor>;
+template <class T> using ShortDownEngine = WideTurnEngine<T, Layout::kDepthMajor, Layout::kDepthMajor>;
 
 }  // namespace dropless
 
@@ -193,6 +198,11 @@ template <class T> using ExpertEngine = HopperEngine<T, Layout::kDepthMajor, Lay
         dropless_hopper_down_##suffix(const __grid_constant__ dropless::HopperDownArguments args) {                        \
         using namespace dropless;                                                                                          \
         run_hopper<ExpertEngine<T>>(HopperDownJob<ExpertEngine<T>>(args));                                                 \
+    }                                                                                                                      \
+    extern "C" __global__ void __launch_bounds__(dropless::kHopperThreads, 1)                                              \
+        dropless_hopper_down_short_##suffix(const __grid_constant__ dropless::HopperDownArguments args) {                  \
+        using namespace dropless;                                                                                          \
+        run_hopper<ShortDownEngine<T>>(HopperDownJob<ShortDownEngine<T>>(args));                                           \
     }
 
 HOPPER_EXPERTS(bf16, bf16)

@@ -21,12 +21,14 @@ final class HopperTuning {
 
     private static final int MOST_BLOCKS_OF_A_CLUSTER = 2;
 
+    private static final int MOST_WAVES = 64;
+
     /** What is launched. */
     enum Operation {
         UP(Variant.TILE, Variant.DECODE16, Variant.DECODE64),
-        DOWN(Variant.TILE, Variant.DECODE16, Variant.DECODE64),
+        DOWN(Variant.TILE, Variant.SHORT, Variant.DECODE16, Variant.DECODE64),
         DOWN_DGRAD(Variant.TILE),
-        UP_DGRAD(Variant.TILE),
+        UP_DGRAD(Variant.TILE, Variant.SHORT),
         UP_WGRAD(Variant.TILE, Variant.SHORT),
         DOWN_WGRAD(Variant.TILE, Variant.SHORT),
         MATMUL_NT(Variant.TILE),
@@ -66,10 +68,24 @@ final class HopperTuning {
      * @param variant the kernel
      * @param cluster blocks of a cluster: 1 or 2
      * @param group steps of row tiles that are taken column by column
+     * @param waves how many clusters are launched, at most, for each that the device runs at once
      */
-    record Choice(Variant variant, int cluster, int group) {}
+    record Choice(Variant variant, int cluster, int group, int waves) {
 
-    private final Map<Operation, NavigableMap<Long, Choice>> choices = new EnumMap<>(Operation.class);
+        Choice(Variant variant, int cluster, int group) {
+            this(variant, cluster, group, 1);
+        }
+    }
+
+    /**
+     * What one line says.
+     *
+     * @param choice for most products
+     * @param shortBelow of a product that sums less than this the short kernel is launched
+     */
+    private record Line(Choice choice, long shortBelow) {}
+
+    private final Map<Operation, NavigableMap<Long, Line>> lines = new EnumMap<>(Operation.class);
 
     private HopperTuning(Properties entries) {
         for (String key : entries.stringPropertyNames()) {
@@ -107,8 +123,8 @@ final class HopperTuning {
         return new HopperTuning(entries);
     }
 
-    private NavigableMap<Long, Choice> of(Operation operation) {
-        return choices.computeIfAbsent(operation, o -> new TreeMap<>());
+    private NavigableMap<Long, Line> of(Operation operation) {
+        return lines.computeIfAbsent(operation, o -> new TreeMap<>());
     }
 
     private void add(String key, String line) {
@@ -125,6 +141,9 @@ final class HopperTuning {
                 throw bad(key, "NAME:VALUE once for each name", field);
             }
         }
+        String shortBelow = fields.remove("short");
+        int waves = (int) number(fields.getOrDefault("waves", "1"), 1, MOST_WAVES, key);
+        fields.remove("waves");
         if (!fields.keySet().equals(java.util.Set.of("variant", "cluster", "group"))) {
             throw bad(key, "variant, cluster and group", line);
         }
@@ -136,7 +155,11 @@ final class HopperTuning {
         int most = decodes ? 1 : MOST_BLOCKS_OF_A_CLUSTER;
         int cluster = (int) number(fields.getOrDefault("cluster", ""), 1, most, key);
         int group = (int) number(fields.getOrDefault("group", ""), 1, 1 << 20, key);
-        of(operation).put(from, new Choice(variant, cluster, group));
+        if (shortBelow != null && (variant != Variant.TILE || !operation.variants.contains(Variant.SHORT))) {
+            throw bad(key, "no short kernel beside variant " + variant.name().toLowerCase(Locale.ROOT), line);
+        }
+        long depth = shortBelow == null ? 0 : number(shortBelow, 1, Integer.MAX_VALUE, key);
+        of(operation).put(from, new Line(new Choice(variant, cluster, group, waves), depth));
     }
 
     private static IllegalArgumentException bad(String key, String expected, String found) {
@@ -172,8 +195,24 @@ final class HopperTuning {
      * @param experts how many there are
      */
     Choice choose(Operation operation, long rows, long experts) {
-        return of(operation)
+        return choose(operation, rows, experts, Long.MAX_VALUE);
+    }
+
+    /**
+     * Chooses a launch.
+     *
+     * @param operation what is launched
+     * @param rows of all experts together, or a bound
+     * @param experts how many there are
+     * @param depth how many products each sum has
+     */
+    Choice choose(Operation operation, long rows, long experts, long depth) {
+        Line line = of(operation)
                 .floorEntry(Math.ceilDiv(rows, Math.max(1, experts)))
                 .getValue();
+        Choice choice = line.choice();
+        return depth < line.shortBelow()
+                ? new Choice(Variant.SHORT, choice.cluster(), choice.group(), choice.waves())
+                : choice;
     }
 }

@@ -48,6 +48,22 @@ class HopperTuningTest {
     }
 
     @Test
+    void productsThatSumLittleHaveAVariantOfTheirOwn() {
+        HopperTuning tuning = read(LEAST + "down.256=variant:tile cluster:2 group:4 short:1024");
+        assertThat(tuning.choose(Operation.DOWN, 256, 1, 1023)).isEqualTo(new Choice(Variant.SHORT, 2, 4));
+        assertThat(tuning.choose(Operation.DOWN, 256, 1, 1024)).isEqualTo(new Choice(Variant.TILE, 2, 4));
+        assertThat(tuning.choose(Operation.DOWN, 255, 1, 8)).isEqualTo(new Choice(Variant.TILE, 1, 8));
+        assertThat(tuning.choose(Operation.DOWN, 256, 1).variant()).isEqualTo(Variant.TILE);
+    }
+
+    @Test
+    void moreClustersThanRunAtOnceAreLaunchedWhereALineSaysSo() {
+        HopperTuning tuning = read(LEAST + "up_wgrad.9=variant:short cluster:2 group:4 waves:8");
+        assertThat(tuning.choose(Operation.UP_WGRAD, 9, 1)).isEqualTo(new Choice(Variant.SHORT, 2, 4, 8));
+        assertThat(tuning.choose(Operation.UP_WGRAD, 8, 1).waves()).isEqualTo(1);
+    }
+
+    @Test
     void theCarriedFileDecodesFewRowsAndPairsTilesOfMany() {
         HopperTuning tuning = HopperTuning.load();
         assertThat(tuning.choose(Operation.UP, 8, 8).variant()).isEqualTo(Variant.DECODE16);
@@ -69,6 +85,10 @@ class HopperTuningTest {
                 "up.3=variant:tile cluster:1 | expected variant, cluster and group",
                 "up.3=variant:tile cluster:1 group:1 group:1 | expected NAME:VALUE once for each name",
                 "up.3=variant:short cluster:1 group:1 | found \"SHORT\"",
+                "up.3=variant:tile cluster:1 group:1 short:8 | no short kernel beside variant tile",
+                "down.3=variant:decode16 cluster:1 group:1 short:8 | no short kernel beside variant decode16",
+                "down.3=variant:tile cluster:1 group:1 short:0 | found \"0\"",
+                "up.3=variant:tile cluster:1 group:1 waves:65 | expected a number 1..64, found \"65\"",
                 "up.3=variant:wide cluster:1 group:1 | found \"wide\"",
                 "up.3=variant:tile cluster:3 group:1 | expected a number 1..2, found \"3\"",
                 "up.3=variant:decode16 cluster:2 group:1 | expected a number 1..1, found \"2\"",
