@@ -24,6 +24,14 @@ __device__ __forceinline__ void load_a(const Stage &stage, const TensorMap *map,
     }
 }
 
+// Boxes of 64 rows that so many rows of a tile lie in.
+__device__ __forceinline__ int row_boxes(int rows) { return (rows + kWarpgroupRows - 1) / kWarpgroupRows; }
+
+// As load_a, the summed dimension contiguous, from a map in boxes of 64 x 64: only those in which there are rows of the tile.
+__device__ __forceinline__ void load_a_rows(const Stage &stage, const TensorMap *map, int row, int rows, int depth) {
+    for (int i = 0; i < row_boxes(rows); i++) load_box(stage.a + i * kBoxBytes, map, stage.full, depth, row + i * kWarpgroupRows);
+}
+
 // Calls start(i, box, for_both) for the boxes of B that this block is to copy: all of them for itself, or, where both blocks of the
 // cluster need the same, half of them for both.
 template <class Engine, int boxes, class Start>

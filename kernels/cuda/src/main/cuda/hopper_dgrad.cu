@@ -11,8 +11,8 @@
 // H and F are multiples of 8; dY, pre, hidden, dPre and dRows begin at multiples of 16 bytes and so do their rows: other layers are for
 // experts.cu.
 //
-// Names: dropless_hopper_{down_dgrad,up_dgrad}_<bf16|f16>. Launch: see hopper_tile.cuh; useful clusters are (tiles of the plan, or pairs of them)
-// * ceil(columns / width), width 128 for down_dgrad, 256 for up_dgrad.
+// Names: dropless_hopper_{down_dgrad,up_dgrad,up_dgrad_short}_<bf16|f16>. Launch: see hopper_tile.cuh; useful clusters are (tiles of the plan, or pairs of
+// them) * ceil(columns / width), width 128 for down_dgrad, 256 for up_dgrad, 192 for its short variant, for few stages (P below 1024 or so).
 #include "activation.cuh"
 #include "hopper_gather.cuh"
 #include "hopper_runs.cuh"
@@ -155,7 +155,7 @@ template <class T> struct HopperDownDgradJob : PlanSchedule {
 
 struct HopperUpDgradArguments {
     Plan plan;
-    const TensorMap *d_pre;    // [N, P], box 64 x 128
+    const TensorMap *d_pre;    // [N, P], box 64 x 64
     const TensorMap *weights;  // W [E * P, H], box 64 x 64
     Matrix d_rows;             // [N, H], type of the kernel
     const TensorMap *d_rows_map;  // box 64 x 64
@@ -184,9 +184,8 @@ template <class UpDgradEngine> struct HopperUpDgradJob : PlanSchedule {
     }
 
     __device__ __forceinline__ void load(const RowTile &tile, int step, const Stage &stage) const {
-        bool with_a = tile.rows > 0;
-        expect(stage, (with_a ? Engine::kBytesA : 0) + Engine::kBytesB);
-        if (with_a) load_a<Engine>(stage, args.d_pre, tile.first_row, step * Engine::kDepth);
+        expect(stage, row_boxes(tile.rows) * kBoxBytes + Engine::kBytesB);
+        load_a_rows(stage, args.d_pre, tile.first_row, tile.rows, step * Engine::kDepth);
         load_b<Engine>(stage, args.weights, tile.shares_columns, static_cast<int>(tile.column_tile) * Engine::kColumns,
                        static_cast<int>(tile.expert * args.pre_size) + step * Engine::kDepth);
     }

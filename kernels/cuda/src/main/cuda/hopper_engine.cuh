@@ -25,6 +25,7 @@ template <class T, Layout a, Layout b, int columns = 256, int stages = 4, int ro
     // Registers of a thread that copies and of one that multiplies: 504 for the three warpgroups.
     static constexpr int kBoxRegisters = 40, kBoxProductRegisters = 232;
     static constexpr int kGatherRegisters = 56, kGatherProductRegisters = 224;
+    static constexpr int kOrderedExperts = 0;  // whether tiles of long sums come first, and of how many experts: hopper_order.cuh
     static constexpr bool kTurns = false;  // whether the multiplying warpgroups have tiles of their own: hopper_turns.cuh
 };
 
@@ -44,12 +45,18 @@ template <bool present> struct StagingMemory {
 };
 template <> struct StagingMemory<false> {};
 
+template <int most> struct OrderMemory {
+    uint16_t expert[most];
+};
+template <> struct OrderMemory<0> {};
+
 template <class Engine> struct alignas(kSwizzlePattern) HopperShared {
     unsigned char a[Engine::kStages][Engine::kBytesA];
     unsigned char b[Engine::kStages][Engine::kBytesB];
     StagingMemory<Engine::kRowBoxes == 1> staging;
     Barrier full[Engine::kStages], empty[Engine::kStages];
     Barrier turn[2];  // of the multiplying warpgroups, where they take turns
+    OrderMemory<Engine::kOrderedExperts> order;
 
     __device__ HopperShared() {}
     __device__ __forceinline__ Stage stage(int i) { return {a[i], b[i], &full[i]}; }

@@ -8,8 +8,10 @@
 //
 // H and F are multiples of 8; x, pre, hidden and out begin at multiples of 16 bytes and so do their rows: other layers are for experts.cu.
 //
-// Names: dropless_hopper_{up_gated,up_plain,down}_<bf16|f16>. Launch: see hopper_tile.cuh; useful clusters are (tiles of the plan, or pairs of them)
-// * ceil(columns / width), width 128 for a gated up-projection, else 256.
+// The short variant of down is for few stages (F below 1024 or so): warpgroups take turns, one writes while the other sums.
+//
+// Names: dropless_hopper_{up_gated,up_plain,down,down_short}_<bf16|f16>. Launch: see hopper_tile.cuh; useful clusters are (tiles of the plan, or pairs of
+// them) * ceil(columns / width), width 128 for a gated up-projection, 192 for down_short, else 256.
 #include "activation.cuh"
 #include "hopper_gather.cuh"
 #include "hopper_turns.cuh"
@@ -124,8 +126,8 @@ template <class Engine, bool gated> struct HopperUpJob : PlanSchedule {
 
 struct HopperDownArguments {
     Plan plan;
-    const TensorMap *hidden;   // [N, F], box 64 x 128
-    const TensorMap *weights;  // D [E * H, F], box 64 x 128
+    const TensorMap *hidden;   // [N, F], box 64 x 64
+    const TensorMap *weights;  // D [E * H, F], box 64 x 128, short: 64 x 96
     Matrix bias;               // c [E, H], or null
     Matrix out;                // [N, H]
     const TensorMap *out_map;  // box 64 x 64
@@ -153,9 +155,8 @@ template <class Engine> struct HopperDownJob : PlanSchedule {
     }
 
     __device__ __forceinline__ void load(const RowTile &tile, int step, const Stage &stage) const {
-        bool with_a = tile.rows > 0;
-        expect(stage, (with_a ? Engine::kBytesA : 0) + Engine::kBytesB);
-        if (with_a) load_a<Engine>(stage, args.hidden, tile.first_row, step * Engine::kDepth);
+        expect(stage, row_boxes(tile.rows) * kBoxBytes + Engine::kBytesB);
+        load_a_rows(stage, args.hidden, tile.first_row, tile.rows, step * Engine::kDepth);
         int first = static_cast<int>(tile.expert * args.hidden_size + tile.column_tile * Engine::kColumns);
         load_b<Engine>(stage, args.weights, tile.shares_columns, first, step * Engine::kDepth);
     }

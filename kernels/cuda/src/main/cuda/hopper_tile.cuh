@@ -21,6 +21,7 @@
 #pragma once
 
 #include "hopper_copies.cuh"
+#include "hopper_order.cuh"
 #include "hopper_staging.cuh"
 
 namespace dropless {
@@ -130,6 +131,7 @@ template <class Engine, class Job> __device__ __forceinline__ void run_hopper(co
     __syncwarp();
     cluster_barrier();
     wait_for_earlier_launches();
+    if constexpr (Engine::kOrderedExperts > 0) order_experts(job.args.plan, shared);
     if (threadIdx.x % kWarpgroup == 0) job.acquire_maps();
     int warpgroup = __shfl_sync(kAllLanes, static_cast<int>(threadIdx.x) / kWarpgroup, 0);
     if (warpgroup == 0) {

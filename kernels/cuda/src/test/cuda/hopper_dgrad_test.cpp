@@ -84,7 +84,7 @@ template <class Engine, class Kernel> static void up_dgrad(HopperLayer &layer, c
     MatrixBuffer d_pre = layer.filled(layer.rows(), shape.pre()), d_rows = layer.matrix(layer.rows(), shape.hidden);
     poison_rows(d_pre, topology, layer.poisoned);
     Weights w(topology, shape.pre(), shape.hidden, shape.type, layer.random);
-    TensorMap a = map_of(d_pre, kTile), b = map_of(w.matrix, kBoxColumns), c = map_of(d_rows, kBoxColumns);
+    TensorMap a = map_of(d_pre, kBoxColumns), b = map_of(w.matrix, kBoxColumns), c = map_of(d_rows, kBoxColumns);
     HopperUpDgradArguments args{topology.plan(), &a, &b, d_rows.argument(), &c, shape.hidden, shape.pre(), layer.group()};
     launch_twice(name.c_str(), kernel, layer, sizeof(HopperShared<Engine>), args, [] {},
                  [&] { return d_rows.bytes(); });

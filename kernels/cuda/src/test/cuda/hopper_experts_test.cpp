@@ -62,7 +62,7 @@ template <class Engine, class Kernel> void Layer::down(const char *name, Kernel 
     MatrixBuffer out = matrix(rows() + spare(), shape.hidden);
     bool with_bias = random.flip();
     Maps maps;
-    HopperDownArguments args{topology.plan(), maps.of(hidden, 128), maps.of(w.matrix, Engine::kColumns / 2),
+    HopperDownArguments args{topology.plan(), maps.of(hidden, 64), maps.of(w.matrix, Engine::kColumns / 2),
                              with_bias ? bias.argument() : none(), out.argument(), maps.of(out, 64), shape.hidden, shape.ffn, group()};
     maps.make(seed);
     launch<Engine>(kernel, args, grid, seed);

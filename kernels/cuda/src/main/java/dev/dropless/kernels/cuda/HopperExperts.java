@@ -148,7 +148,7 @@ final class HopperExperts implements ExpertEngine {
             return;
         }
         List<Fields> fields =
-                List.of(Fields.of(o.hidden(), TILE), Fields.of(o.weights(), width / 2), Fields.of(o.out(), BOX));
+                List.of(Fields.of(o.hidden(), BOX), Fields.of(o.weights(), width / 2), Fields.of(o.out(), BOX));
         String kernel = isShort(choice) ? "hopper_down_short" : "hopper_down";
         maps.with(
                 fields,
@@ -222,7 +222,7 @@ final class HopperExperts implements ExpertEngine {
         long clusters = clusters(o.plan(), choice, h, isShort(choice) ? SHORT_WIDTH : WIDTH);
         String kernel = isShort(choice) ? "hopper_up_dgrad_short" : "hopper_up_dgrad";
         List<Fields> fields =
-                List.of(Fields.of(o.dPre(), TILE), Fields.of(o.weights(), BOX), Fields.of(o.dRows(), BOX));
+                List.of(Fields.of(o.dPre(), BOX), Fields.of(o.weights(), BOX), Fields.of(o.dRows(), BOX));
         maps.with(
                 fields,
                 set -> launcher.clusters(kernel, o.type(), clusters, choice.cluster(), words -> {

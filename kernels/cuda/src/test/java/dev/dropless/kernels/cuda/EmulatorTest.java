@@ -93,7 +93,8 @@ class EmulatorTest {
                     "no-stage-barrier",
                     "no-scale",
                     "no-tail-b",
-                    "wrong-turn"),
+                    "wrong-turn",
+                    "tied-order"),
             "hopper_blocks_test",
             with(
                     HOPPER_FAULTS,
