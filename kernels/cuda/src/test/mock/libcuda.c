@@ -20,7 +20,7 @@ enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, INVAL
 
 // What a capture records: kernels, copies and settings of device memory, memory taken. A graph does it all again, in order.
 struct Step {
-    enum { LAUNCH, COPY, COPY_ROWS, SET, TAKE } what;
+    enum { LAUNCH, COPY, COPY_ROWS, SET, TAKE, FREE } what;
     char name[128];
     unsigned grid[4], block[3], shared;  // grid[3]: blocks of a cluster
     char arguments[768];  // all that KernelArguments can hold
@@ -141,6 +141,7 @@ static void perform(struct Step *step) {
         case COPY_ROWS: copy_rows(step); break;
         case SET: memset((void *)(uintptr_t)step->to, step->value, step->bytes); break;
         case TAKE: memset((void *)(uintptr_t)step->to, 0xFF, step->bytes); break;
+        case FREE: break;
     }
 }
 static void give_back(CUdeviceptr p);
@@ -254,6 +255,12 @@ CUresult cuLaunchKernel(CUhandle f, unsigned gx, unsigned gy, unsigned gz, unsig
     unsigned grid[] = {gx, gy, gz, 1}, block[] = {bx, by, bz};
     return launch("launch", f, grid, block, shared, s, params);
 }
+// Only kernels that wait for earlier ones themselves may start while those end, and in a graph only behind another kernel.
+static CUresult may_start_early(CUhandle f, CUhandle s) {
+    if (strncmp(f->name, "dropless_hopper_", 16)) return INVALID_VALUE;
+    int behind_kernel = !s->capturing || (recording->count && recording->step[recording->count - 1].what == LAUNCH);
+    return behind_kernel ? SUCCESS : CAPTURE_UNSUPPORTED;
+}
 struct Attribute { int id, pad; unsigned value[16]; };
 struct Config { unsigned grid[3], block[3], shared; CUhandle stream; struct Attribute *attributes; unsigned count; };
 CUresult cuLaunchKernelEx(const struct Config *c, CUhandle f, void **params, void **extra) {
@@ -269,6 +276,8 @@ CUresult cuLaunchKernelEx(const struct Config *c, CUhandle f, void **params, voi
             snprintf(how + n, sizeof how - n, " cluster %ux%ux%u", a->value[0], a->value[1], a->value[2]);
         }
         else snprintf(how + n, sizeof how - n, " attribute %d = %u", a->id, a->value[0]);
+        CUresult refused = a->id == 6 && a->value[0] ? may_start_early(f, c->stream) : SUCCESS;
+        if (refused) return refused;
     }
     return launch(how, f, grid, c->block, c->shared, c->stream, params);
 }
@@ -318,7 +327,9 @@ CUresult cuMemFreeAsync(CUdeviceptr p, CUhandle s) {
     if (!s || strcmp(s->kind, "stream")) return INVALID_HANDLE;
     if (s->capturing) {
         for (int i = 0; i < recording->count; i++) {
-            if (recording->step[i].what == TAKE && recording->step[i].to == p) return SUCCESS;
+            if (recording->step[i].what != TAKE || recording->step[i].to != p) continue;
+            record_step(FREE);  // a node of the graph; here the memory stays until the graph goes
+            return SUCCESS;
         }
         return INVALID_VALUE;
     }

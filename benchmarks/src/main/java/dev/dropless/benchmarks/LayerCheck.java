@@ -185,14 +185,16 @@ public final class LayerCheck {
     }
 
     /** Row f of [F, H], column f of [H, F]: the latter is exported transposed. */
-    private double[] exported(ExpertWeights gradients, WeightPart part, int expert, int f) {
+    static double[] exported(ExpertWeights gradients, WeightPart part, int expert, int f) {
+        int ffn = gradients.shape().ffnHiddenSize();
+        int hiddenSize = gradients.shape().hiddenSize();
         float[] values = new float[Math.multiplyExact(ffn, hiddenSize)];
         Matrix target = Matrix.of(values, ffn, hiddenSize);
         gradients.store(part, expert, target, part == WeightPart.DOWN ? Transpose.N : Transpose.T);
         return row(target, f);
     }
 
-    private static double[] row(Matrix matrix, int row) {
+    static double[] row(Matrix matrix, int row) {
         double[] values = new double[(int) matrix.columns()];
         for (int j = 0; j < values.length; j++) {
             values[j] = matrix.get(row, j);
@@ -201,7 +203,12 @@ public final class LayerCheck {
     }
 
     private void compare(String what, double[] found, double[] expected) {
-        worst = Math.max(worst, worstError(what, found, expected, task.type() == ElementType.BF16 ? 4e-2 : 1e-4));
+        worst = Math.max(worst, worstError(what, found, expected, tolerance(task)));
+    }
+
+    /** What an arm may be off by, relative to the largest magnitude: that of the narrower type, or of long sums. */
+    static double tolerance(LayerTask task) {
+        return task.type() == ElementType.BF16 ? 4e-2 : 1e-4;
     }
 
     /** Largest difference relative to the largest magnitude expected. */

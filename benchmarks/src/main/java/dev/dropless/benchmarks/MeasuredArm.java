@@ -13,6 +13,12 @@ import org.openjdk.jmh.annotations.TearDown;
 @State(Scope.Benchmark)
 public abstract class MeasuredArm {
 
+    /**
+     * System property: milliseconds for which an arm runs before it is timed, the checked run and its check included. So an
+     * arm whose runs take longer is warm after one.
+     */
+    public static final String WARM_UP = "dropless.bench.warmup";
+
     /** Which arm computes. */
     @Param("dropless")
     public String arm = "";
@@ -39,7 +45,7 @@ public abstract class MeasuredArm {
     protected abstract Task task();
 
     /**
-     * Opens the arm and checks its result.
+     * Opens the arm, checks its result, and warms it up.
      *
      * @throws Arm.CheckFailed if the result is wrong
      */
@@ -48,7 +54,11 @@ public abstract class MeasuredArm {
         try {
             Task task = task();
             opened = ArmProvider.of(arm, task).open(arm, task);
+            long start = System.nanoTime();
             Notes.describe(arm, opened, opened.check());
+            while (System.nanoTime() - start < Long.getLong(WARM_UP, 0) * 1_000_000) {
+                opened.run();
+            }
         } catch (RuntimeException e) {
             Notes.failed(arm, e);
             throw e;

@@ -2,7 +2,6 @@ package dev.dropless.benchmarks;
 
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
-import dev.dropless.blocksparse.Transpose;
 import dev.dropless.blocksparse.WeightPart;
 import dev.dropless.blocksparse.spi.KernelMemory;
 import dev.dropless.blocksparse.spi.Kernels;
@@ -81,14 +80,8 @@ final class MoeLayerArm implements Arm {
     }
 
     private void load() {
-        for (WeightPart part : List.of(WeightPart.GATE, WeightPart.UP, WeightPart.DOWN)) {
-            for (int e = 0; task.layer().experts().has(part) && e < task.layer().numExperts(); e++) {
-                int rows = task.layer().experts().rows(part);
-                int columns = task.layer().experts().columns(part);
-                Matrix values = Matrix.of(task.weights(part, e), rows, columns);
-                parameters.parameters().experts().load(part, e, values, Transpose.N);
-            }
-        }
+        PackedWeights.load(
+                parameters.parameters().experts(), task, List.of(WeightPart.GATE, WeightPart.UP, WeightPart.DOWN));
         Matrix router = parameters.parameters().routerWeight();
         Matrix values = Matrix.allocate(arena, ElementType.F32, router.rows(), router.columns());
         kernels.memory().copy(Values.fill(7, 1 / Math.sqrt(task.layer().hiddenSize()), values), router);

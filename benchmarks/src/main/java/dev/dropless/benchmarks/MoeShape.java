@@ -64,6 +64,15 @@ public record MoeShape(
     }
 
     /**
+     * Returns the shape with one up-projection.
+     *
+     * @return the same name and sizes, not gated
+     */
+    public MoeShape ungated() {
+        return new MoeShape(name, hiddenSize, ffnHiddenSize, numExperts, topK, false, ffnDivisor);
+    }
+
+    /**
      * Returns the sizes for the kernels.
      *
      * @return experts without biases

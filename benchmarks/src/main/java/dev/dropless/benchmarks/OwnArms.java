@@ -6,14 +6,16 @@ import dev.dropless.blocksparse.spi.BackendOptions;
 import dev.dropless.blocksparse.spi.Backends;
 import dev.dropless.blocksparse.spi.Kernels;
 import dev.dropless.moe.padded.CapacityPolicy;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The arms of this library: the CPU back end in the tier it chooses and in each tier by name, on the chosen tier what
- * people do without dropless kernels: padding to the busiest expert or to a capacity, and a loop over the experts; and the
- * TornadoVM back end.
+ * people do without dropless kernels: padding to the busiest expert or to a capacity, and a loop over the experts; its
+ * block-sparse level in several block sizes; and the TornadoVM back end.
  */
 public final class OwnArms implements ArmProvider {
 
@@ -27,6 +29,7 @@ public final class OwnArms implements ArmProvider {
     public static final String TORNADO_HOME = "dropless.bench.tornado";
 
     private static final String TIER = "dropless-";
+    private static final String VECTOR = "-vector";
     private static final String FACTOR = "padded-cf";
     private static final String TIER_PROPERTY = "dropless.cpu.tier";
     private static final List<String> TIERS =
@@ -34,11 +37,25 @@ public final class OwnArms implements ArmProvider {
     private static final List<String> OTHERS =
             List.of("padded-max", "padded-cf1.0", "padded-cf1.25", "padded-cf2.0", "loop", TORNADO);
 
+    /** Arms of the block-sparse level, with their block sizes. */
+    private static final Map<String, Integer> BLOCKS = blocks();
+
+    private static Map<String, Integer> blocks() {
+        Map<String, Integer> blocks = new LinkedHashMap<>();
+        for (int size : new int[] {8, 16, 32, 64, 128, 256}) {
+            blocks.put("blocks-" + size, size);
+            blocks.put("blocks-" + size + VECTOR, size);
+        }
+        return blocks;
+    }
+
     @Override
     public List<String> arms(Task task) {
         return switch (task) {
             case TopologyTask _ -> List.of(DROPLESS, TopologyArm.SORT);
-            case GemmTask _, ProductTask _ -> TIERS;
+            case GemmTask _, OperationTask _ -> TIERS;
+            case ProductTask _ ->
+                Stream.concat(TIERS.stream(), BLOCKS.keySet().stream()).toList();
             case LayerTask _ -> Stream.concat(TIERS.stream(), OTHERS.stream()).toList();
         };
     }
@@ -72,7 +89,9 @@ public final class OwnArms implements ArmProvider {
             when arm.equals("loop") -> new ExpertLoop(layer, new GemmProducts(kernels, layer), false);
             case LayerTask layer -> new MoeLayerArm(kernels, layer, capacity(arm));
             case GemmTask gemm -> new GemmArm(gemm, new OwnGemm(kernels));
-            case ProductTask product -> new ProductArm(product, kernels);
+            case OperationTask operation -> new OperationArm(operation, kernels);
+            case ProductTask product when BLOCKS.containsKey(arm) -> new BlockArm(product, kernels, BLOCKS.get(arm));
+            case ProductTask product -> new FusedArm(product, kernels);
             case TopologyTask topology -> new TopologyArm(topology, arm, kernels);
         };
     }
@@ -90,8 +109,8 @@ public final class OwnArms implements ArmProvider {
             return Backends.byName(TORNADO).open(BackendOptions.threads(threads));
         }
         String before = System.getProperty(TIER_PROPERTY);
-        if (arm.startsWith(TIER)) {
-            System.setProperty(TIER_PROPERTY, arm.substring(TIER.length()));
+        if (arm.startsWith(TIER) || arm.endsWith(VECTOR)) {
+            System.setProperty(TIER_PROPERTY, arm.substring(arm.lastIndexOf('-') + 1));
         }
         try {
             return Backends.byName("cpu").open(BackendOptions.threads(threads));

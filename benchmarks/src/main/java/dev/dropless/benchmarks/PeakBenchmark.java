@@ -3,8 +3,10 @@ package dev.dropless.benchmarks;
 import dev.dropless.kernels.cpu.x86.CpuFeatures;
 import dev.dropless.kernels.cpu.x86.ThroughputLoop;
 import dev.dropless.kernels.cpu.x86.VectorOp;
+import java.util.Arrays;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 import org.jspecify.annotations.Nullable;
@@ -46,18 +48,25 @@ public class PeakBenchmark {
     /** 8 MB: short against the time slices of a busy machine, so that most samples are whole. */
     private static final int PART = 1 << 20;
 
-    private final long[] memory = new long[LONGS];
-    private int next;
-
     private static final int DOT_STEPS = 20_000;
 
     /** Null where the processor has no such instruction. */
     private @Nullable ThroughputLoop dots;
 
+    private @Nullable ThroughputLoop bytes;
+
     /** For JMH. */
-    public PeakBenchmark() {
-        for (int i = 0; i < memory.length; i++) {
-            memory[i] = i;
+    public PeakBenchmark() {}
+
+    /** What {@link #read} reads. */
+    @State(Scope.Thread)
+    public static class Memory {
+        private final long[] values = new long[LONGS];
+        private int next;
+
+        /** For JMH. */
+        public Memory() {
+            Arrays.setAll(values, i -> i);
         }
     }
 
@@ -95,9 +104,21 @@ public class PeakBenchmark {
      * @return true if there is AVX512_BF16, and native access
      */
     public static boolean hasDotBf16() {
+        return has(CpuFeatures::avx512Bf16);
+    }
+
+    /**
+     * Tells whether this processor, and this JVM, can run {@link #dotInt8}.
+     *
+     * @return true if there is AVX512_VNNI, and native access
+     */
+    public static boolean hasDotInt8() {
+        return has(CpuFeatures::avx512Vnni);
+    }
+
+    private static boolean has(Predicate<CpuFeatures> feature) {
         try {
-            return PeakBenchmark.class.getModule().isNativeAccessEnabled()
-                    && CpuFeatures.detect().avx512Bf16();
+            return PeakBenchmark.class.getModule().isNativeAccessEnabled() && feature.test(CpuFeatures.detect());
         } catch (UnsupportedOperationException e) {
             return false;
         }
@@ -108,23 +129,42 @@ public class PeakBenchmark {
      *
      * @return a multiply-add counts as two
      */
-    public static double dotFlops() {
-        try (ThroughputLoop loop = new ThroughputLoop(VectorOp.DOT_BF16)) {
+    public static double dotBf16Flops() {
+        return operations(VectorOp.DOT_BF16);
+    }
+
+    /**
+     * Returns the operations of one {@link #dotInt8}.
+     *
+     * @return a multiply-add counts as two
+     */
+    public static double dotInt8Operations() {
+        return operations(VectorOp.DOT_INT8);
+    }
+
+    private static double operations(VectorOp op) {
+        try (ThroughputLoop loop = new ThroughputLoop(op)) {
             return loop.flopsPerStep() * DOT_STEPS;
         }
     }
 
-    /** Emits dot products of bfloat16 pairs. */
+    /** Emits dot products. */
     @Setup
     public void emit() {
         dots = hasDotBf16() ? new ThroughputLoop(VectorOp.DOT_BF16) : null;
+        bytes = hasDotInt8() ? new ThroughputLoop(VectorOp.DOT_INT8) : null;
     }
 
     /** Frees them. */
     @TearDown
     public void free() {
-        if (dots != null) {
-            dots.close();
+        close(dots);
+        close(bytes);
+    }
+
+    private static void close(@Nullable ThroughputLoop loop) {
+        if (loop != null) {
+            loop.close();
         }
     }
 
@@ -134,25 +174,33 @@ public class PeakBenchmark {
         Objects.requireNonNull(dots).run(DOT_STEPS);
     }
 
+    /** Dot products of four bytes in registers: vpdpbusd. */
+    @Benchmark
+    public void dotInt8() {
+        Objects.requireNonNull(bytes).run(DOT_STEPS);
+    }
+
     /**
      * Adds up the next part of a large array.
      *
+     * @param memory the array
      * @return the sum
      */
     @Benchmark
-    public long read() {
+    public long read(Memory memory) {
+        long[] values = memory.values;
         long a = 0;
         long b = 0;
         long c = 0;
         long d = 0;
-        int end = next + PART;
-        for (int i = next; i < end; i += 4) {
-            a += memory[i];
-            b += memory[i + 1];
-            c += memory[i + 2];
-            d += memory[i + 3];
+        int end = memory.next + PART;
+        for (int i = memory.next; i < end; i += 4) {
+            a += values[i];
+            b += values[i + 1];
+            c += values[i + 2];
+            d += values[i + 3];
         }
-        next = end == memory.length ? 0 : end;
+        memory.next = end == values.length ? 0 : end;
         return a + b + c + d;
     }
 

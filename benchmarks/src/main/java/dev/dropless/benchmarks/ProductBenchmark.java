@@ -10,7 +10,7 @@ import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Warmup;
 
-/** One product of a layer: block-sparse SDD and DSD, or the experts' projections. */
+/** One product of all experts: block-sparse, or fused. */
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.SECONDS)
 @Warmup(iterations = 2, time = 2)
@@ -33,18 +33,17 @@ public class ProductBenchmark extends MeasuredArm {
     @Param({"uniform"})
     public String routing = "";
 
-    /** sdd, dsd, up or down. */
-    @Param({"sdd", "dsd", "up", "down"})
-    public String product = "";
+    /** sdd, dsd or dds. */
+    @Param({"sdd", "dsd", "dds"})
+    public String pass = "";
 
     /** For JMH. */
     public ProductBenchmark() {}
 
     @Override
     protected Task task() {
-        return new ProductTask(
-                ProductTask.Product.of(product),
-                new LayerTask(MoeShape.named(shape), tokens, RoutingPattern.of(routing), false, "f32", threads));
+        return ProductTask.of(
+                ProductTask.Product.of(pass), MoeShape.named(shape), tokens, RoutingPattern.of(routing), threads);
     }
 
     /**

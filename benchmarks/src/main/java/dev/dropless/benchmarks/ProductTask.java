@@ -1,26 +1,31 @@
 package dev.dropless.benchmarks;
 
 import dev.dropless.blocksparse.ElementType;
+import dev.dropless.blocksparse.Matrix;
+import dev.dropless.topology.Topology;
+import java.lang.foreign.Arena;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Collectors;
 
 /**
- * One product of an MoE layer, alone.
+ * One product of all experts, which the block-sparse level and the fused level both compute, from the same numbers and with
+ * the same operations: one up-projection (the gate's, where experts are gated) or the down-projection, in single precision.
  *
  * @param product which one
- * @param layer sizes, assignments, type, threads; forward
+ * @param layer sizes, assignments, threads; forward, f32, not gated
  */
 public record ProductTask(Product product, LayerTask layer) implements Task {
 
-    /** Products. Blocks are 128 x 128 with exact row counts. */
+    /** Products of a block-sparse (S) and dense (D) matrices; the fused operation that computes the same is named beside. */
     public enum Product {
-        /** Block-sparse level: [rows, F] = x gathered times the gate projections, sampled at the experts' blocks. */
+        /** [N, F] = rows [N, H] times up-projections, at the experts' blocks; {@code up}, with ReLU because it is free. */
         SDD,
-        /** Block-sparse level: [rows, H] = block-diagonal activations times the down-projections. */
+        /** [N, H] = block-diagonal activations times down-projections; {@code down}. */
         DSD,
-        /** Expert level: gather, gate and up projections, activation. */
-        UP,
-        /** Expert level: down-projection. */
-        DOWN;
+        /** [H, F] of every expert += rows^T times block-diagonal gradients of pre-activations; {@code upWgrad}. */
+        DDS;
 
         /**
          * Returns the name in options and reports.
@@ -28,7 +33,16 @@ public record ProductTask(Product product, LayerTask layer) implements Task {
          * @return lower case
          */
         public String word() {
-            return name().toLowerCase(java.util.Locale.ROOT);
+            return name().toLowerCase(Locale.ROOT);
+        }
+
+        /**
+         * Lists the names.
+         *
+         * @return of all products
+         */
+        public static List<String> words() {
+            return Arrays.stream(values()).map(Product::word).toList();
         }
 
         /**
@@ -42,22 +56,39 @@ public record ProductTask(Product product, LayerTask layer) implements Task {
             return Arrays.stream(values())
                     .filter(product -> product.word().equals(word))
                     .findFirst()
-                    .orElseThrow(() -> new IllegalArgumentException(
-                            "product: expected sdd, dsd, up or down, found \"" + word + "\""));
+                    .orElseThrow(() -> new IllegalArgumentException("pass: expected one of %s, found \"%s\""
+                            .formatted(words().stream().collect(Collectors.joining(", ")), word)));
         }
     }
 
     /**
-     * Checks that the product has the type.
+     * Checks the layer.
      *
-     * @throws IllegalArgumentException if a block-sparse product is asked for in another type than f32, or any in int8
+     * @throws IllegalArgumentException if it is of another type than f32
      */
     public ProductTask {
-        boolean fused = product == Product.UP || product == Product.DOWN;
-        if (layer.int8() || (!fused && layer.type() != ElementType.F32)) {
-            throw new IllegalArgumentException(
-                    "dtype: expected f32 for %s, found %s".formatted(product.word(), layer.dtype()));
+        if (layer.layer().gated() || layer.backward() || !layer.dtype().equals("f32")) {
+            throw new IllegalArgumentException("dtype: expected f32 for %s, found %s (pass %s, %s)"
+                    .formatted(
+                            product.word(),
+                            layer.dtype(),
+                            layer.pass(),
+                            layer.layer().gated() ? "gated" : "not gated"));
         }
+    }
+
+    /**
+     * Makes a task.
+     *
+     * @param product which one
+     * @param shape sizes; without its second up-projection, if it has one
+     * @param tokens T
+     * @param pattern who goes where
+     * @param threads 1 or more
+     * @return the task
+     */
+    public static ProductTask of(Product product, MoeShape shape, int tokens, RoutingPattern pattern, int threads) {
+        return new ProductTask(product, new LayerTask(shape.ungated(), tokens, pattern, false, "f32", threads));
     }
 
     @Override
@@ -90,11 +121,38 @@ public record ProductTask(Product product, LayerTask layer) implements Task {
         return layer.threads();
     }
 
-    /** Columns of the weights that enter, times H. */
+    /**
+     * Makes the activations, or the gradient of the pre-activations.
+     *
+     * @param arena owner of the memory
+     * @return [N, F]
+     */
+    Matrix newHidden(Arena arena) {
+        int rows = layer.tokens() * layer.layer().topK();
+        return Values.fill(
+                5,
+                1,
+                Matrix.allocate(arena, ElementType.F32, rows, layer.layer().ffnHiddenSize()));
+    }
+
+    /**
+     * Makes each row's input.
+     *
+     * @param topology of the layer
+     * @param arena owner of the memory
+     * @return [N, H]
+     */
+    Matrix newRows(Topology topology, Arena arena) {
+        Matrix x = layer.newInput(arena);
+        Matrix rows = Matrix.allocate(arena, ElementType.F32, topology.rows(), x.columns());
+        for (int r = 0; r < topology.rows(); r++) {
+            rows.sliceRows(r, 1).copyFrom(x.sliceRows(topology.tokenOfRow(r), 1));
+        }
+        return rows;
+    }
+
     private double weightsPerExpert() {
-        MoeShape shape = layer.layer();
-        int columns = product == Product.UP ? shape.experts().preActivations() : shape.ffnHiddenSize();
-        return (double) shape.hiddenSize() * columns;
+        return (double) layer.layer().hiddenSize() * layer.layer().ffnHiddenSize();
     }
 
     @Override
@@ -102,7 +160,7 @@ public record ProductTask(Product product, LayerTask layer) implements Task {
         return 2.0 * weightsPerExpert() * tokens() * layer.layer().topK();
     }
 
-    /** Weights of experts with rows, the rows that enter, the rows that leave. */
+    /** Weights of experts with rows (gradients twice: they are added to), the rows on both sides. */
     @Override
     public double compulsoryBytes() {
         double experts = Arrays.stream(layer.topology().tokensPerExpert())
@@ -110,6 +168,6 @@ public record ProductTask(Product product, LayerTask layer) implements Task {
                 .count();
         double rows = (double) tokens() * layer.layer().topK();
         double row = (double) layer.layer().hiddenSize() + layer.layer().ffnHiddenSize();
-        return layer.type().bytes() * (experts * weightsPerExpert() + rows * row);
+        return Float.BYTES * (experts * weightsPerExpert() * (product == Product.DDS ? 2 : 1) + rows * row);
     }
 }

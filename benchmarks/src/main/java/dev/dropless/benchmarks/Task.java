@@ -1,7 +1,7 @@
 package dev.dropless.benchmarks;
 
 /** What is to be computed, and how much work that is. Arms are the ways to compute it. */
-public sealed interface Task permits LayerTask, GemmTask, ProductTask, TopologyTask {
+public sealed interface Task permits LayerTask, OperationTask, GemmTask, ProductTask, TopologyTask {
 
     /**
      * Names the sizes.

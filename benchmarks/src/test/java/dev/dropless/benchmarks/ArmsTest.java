@@ -31,19 +31,33 @@ class ArmsTest {
                         new TopologyTask(37, 6, 2, pattern, 1),
                         product(ProductTask.Product.SDD, pattern),
                         product(ProductTask.Product.DSD, pattern),
-                        product(ProductTask.Product.UP, pattern),
-                        product(ProductTask.Product.DOWN, pattern)));
+                        product(ProductTask.Product.DDS, pattern)));
+    }
+
+    /** Every operation, gated and not, in every type that has it. */
+    private static Stream<Task> operations() {
+        return Stream.of(Operation.values())
+                .flatMap(operation -> Stream.of(
+                        operation(operation, TINY, RoutingPattern.HOLES, "f32", 2),
+                        operation(operation, TINY, RoutingPattern.ZIPF, "bf16", 1),
+                        operation(operation, ungated(), RoutingPattern.ONE_HOT, "f32", 1),
+                        operation(operation, TINY, RoutingPattern.UNIFORM, operation.backward() ? "f32" : "int8", 1)));
+    }
+
+    private static Task operation(
+            Operation operation, MoeShape shape, RoutingPattern pattern, String dtype, int threads) {
+        return OperationTask.of(operation, shape, 37, pattern, dtype, threads);
     }
 
     private static ProductTask product(ProductTask.Product product, RoutingPattern pattern) {
         // 290 rows of an expert where it is hot: more than two blocks, the last one partial.
-        return new ProductTask(product, new LayerTask(TINY, 290, pattern, false, "f32", 1));
+        return ProductTask.of(product, TINY, 290, pattern, 1);
     }
 
     @TestFactory
     Stream<DynamicTest> everyArmPassesItsCheck() {
         return Stream.concat(
-                        tasks(),
+                        Stream.concat(tasks(), operations()),
                         Stream.of(
                                 new GemmTask(7, 33, 65, 1),
                                 new LayerTask(TINY, 1, RoutingPattern.UNIFORM, true, "f32", 1),
@@ -107,6 +121,55 @@ class ArmsTest {
             assertThatExceptionOfType(Arm.CheckFailed.class)
                     .isThrownBy(() -> LayerCheck.check(task, new LayerCheck.Results(topology, y, null, null)));
         }
+    }
+
+    /** What is counted for the whole is what is counted for its products. */
+    @Test
+    void operationsCountTheWorkOfThePass() {
+        LayerTask layer = new LayerTask(TINY, 37, RoutingPattern.ZIPF, true, "f32", 1);
+        double products = Stream.of("up", "down", "downDgrad", "downWgrad", "upDgrad", "upWgrad")
+                .mapToDouble(word -> operation(Operation.of(word), TINY, RoutingPattern.ZIPF, "f32", 1)
+                        .usefulFlops())
+                .sum();
+        assertThat(products).isEqualTo(layer.usefulFlops());
+        Task combine = operation(Operation.COMBINE, TINY, RoutingPattern.ZIPF, "f32", 1);
+        assertThat(combine.usefulFlops()).isEqualTo(2.0 * 37 * 2 * 48);
+        assertThat(combine.compulsoryBytes()).isEqualTo(4.0 * (37 * 2 + 37) * 48);
+        Task wgrad = operation(Operation.UP_WGRAD, TINY, RoutingPattern.ZIPF, "bf16", 1);
+        assertThat(wgrad.compulsoryBytes()).isEqualTo(6 * 48 * 80 * 8.0 + 2.0 * 37 * (2 * 80 + 48));
+    }
+
+    /** One wrong element among those that are compared fails, whichever operation it is. */
+    @ParameterizedTest
+    @EnumSource(
+            value = Operation.class,
+            names = {"FORWARD", "FORWARD_BACKWARD"},
+            mode = EnumSource.Mode.EXCLUDE)
+    void theCheckOfAnOperationLooksAtItsResult(Operation operation) {
+        OperationTask task = (OperationTask) operation(operation, TINY, RoutingPattern.ZIPF, "f32", 1);
+        try (OperationArm arm = (OperationArm) new OwnArms().open("dropless-scalar", task)) {
+            assertThat(arm.check()).isLessThan(1e-5);
+            OperationCheck.Operands results = (OperationCheck.Operands) arm.run();
+            Matrix result = switch (operation) {
+                case UP -> results.hidden();
+                case DOWN, UP_DGRAD -> results.rows();
+                case COMBINE -> results.y();
+                case DOWN_DGRAD -> results.dCombineWeights();
+                case AGGREGATE -> results.dX();
+                default -> results.x(); // gradients have accumulated two runs
+            };
+            result.set(0, 0, result.get(0, 0) + 10);
+            assertThatExceptionOfType(Arm.CheckFailed.class)
+                    .isThrownBy(() -> OperationCheck.check(task, results))
+                    .withMessageContaining("[");
+        }
+    }
+
+    @Test
+    void int8WeightsHaveNoBackwardOperations() {
+        assertThatExceptionOfType(IllegalArgumentException.class)
+                .isThrownBy(() -> operation(Operation.UP_WGRAD, TINY, RoutingPattern.ZIPF, "int8", 1))
+                .withMessageContaining("int8");
     }
 
     @ParameterizedTest

@@ -1,7 +1,7 @@
 package dev.dropless.blocksparse;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 
 /**
  * A dense row-major matrix: a view of memory that its creator owns. Nothing is copied, and the view is valid as long as
@@ -70,23 +70,24 @@ public record Matrix(
     }
 
     /**
-     * A dense matrix in new native memory, zero-filled and aligned to {@link #ALIGNMENT}.
+     * A dense matrix in memory of an allocator, aligned to {@link #ALIGNMENT}. Its content is what the allocator gives: zeros, from an
+     * {@link java.lang.foreign.Arena}.
      *
-     * @param arena owner of the memory
+     * @param allocator where the memory comes from
      * @param type element type
      * @param rows rows
      * @param columns columns; also the row stride
      * @return the matrix
      * @throws IllegalArgumentException if a size is negative, or the number of bytes is 2^63 or more
      */
-    public static Matrix allocate(Arena arena, ElementType type, long rows, long columns) {
+    public static Matrix allocate(SegmentAllocator allocator, ElementType type, long rows, long columns) {
         if (rows < 0 || columns < 0 || (columns > 0 && rows > Long.MAX_VALUE / type.bytes() / columns)) {
             throw new IllegalArgumentException(
                     "rows: expected rows and columns of at least 0, below 2^63 bytes in all, found %d x %d %s"
                             .formatted(rows, columns, type));
         }
         long bytes = rows * columns * type.bytes();
-        return new Matrix(arena.allocate(bytes, ALIGNMENT), type, 0, rows, columns, columns, MemorySpace.HOST);
+        return new Matrix(allocator.allocate(bytes, ALIGNMENT), type, 0, rows, columns, columns, MemorySpace.HOST);
     }
 
     /**

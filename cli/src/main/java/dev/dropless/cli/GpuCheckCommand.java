@@ -5,28 +5,24 @@ import dev.dropless.blocksparse.spi.BackendOptions;
 import dev.dropless.blocksparse.spi.Backends;
 import dev.dropless.blocksparse.spi.KernelBackend;
 import dev.dropless.blocksparse.spi.Kernels;
-import dev.dropless.cli.cases.CaseCheck;
-import dev.dropless.cli.cases.CaseEvaluator;
-import dev.dropless.cli.cases.CaseFile;
+import dev.dropless.blocksparse.spi.LaunchTuning;
 import dev.dropless.cli.cases.CasePrecision;
-import dev.dropless.cli.cases.EvalPath;
-import dev.dropless.cli.gpu.DeviceBenchmarks;
+import dev.dropless.cli.gpu.CeilingBenchmark;
+import dev.dropless.cli.gpu.Ceilings;
+import dev.dropless.cli.gpu.DeviceCases;
 import dev.dropless.cli.gpu.DeviceComparisons;
 import dev.dropless.cli.gpu.GpuParts;
 import dev.dropless.cli.gpu.GpuReport;
+import dev.dropless.cli.gpu.LaunchTuner;
+import dev.dropless.cli.gpu.ShapeBenchmarks;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
-import java.util.Objects;
-import java.util.Optional;
-import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -49,11 +45,11 @@ final class GpuCheckCommand implements Callable<Integer> {
 
     private static final String PORTABLE = "portable";
 
-    /** How much worse than the reference a result may be where rounded weights alone are beyond the limit. */
-    private static final double KINK_MARGIN = 1.05;
+    /** The layers that are measured with the portable engine too. */
+    private static final List<String> PORTABLE_SHAPES = List.of("decode-qwen3-t16", "olmoe-1b-7b", "megablocks-medium");
 
-    /** Left of a part's time when it begins its last shape. */
-    private static final int SHAPE_SECONDS = 25;
+    /** Left of a part's time when it begins its last row. */
+    private static final int ROW_SECONDS = 3;
 
     @Spec
     private CommandSpec spec;
@@ -70,6 +66,19 @@ final class GpuCheckCommand implements Callable<Integer> {
 
     @Option(names = "--part", paramLabel = "NAME", description = "run one part alone, in this process")
     private @Nullable String part;
+
+    @Option(
+            names = "--ceilings",
+            paramLabel = "BURST,SUSTAINED,COPY",
+            description =
+                    "TFLOP/s and GB/s that rows of a part alone are compared with, as a whole run's part ceilings reports them")
+    private @Nullable String ceilings;
+
+    @Option(
+            names = "--tuning",
+            paramLabel = "FILE",
+            description = "where part tune writes the launches that were fastest")
+    private @Nullable Path tuning;
 
     @Option(
             names = "--quick",
@@ -95,10 +104,7 @@ final class GpuCheckCommand implements Callable<Integer> {
             return Main.COMPARISON_FAILED;
         }
         if (part != null) {
-            GpuReport report = new GpuReport();
-            run(part, found, availability, report);
-            OutputFiles.write(json, report.json().getBytes(StandardCharsets.UTF_8));
-            return report.failed() == 0 ? Main.DONE : Main.COMPARISON_FAILED;
+            return runAlone(part, found, availability);
         }
         GpuParts parts = new GpuParts(seconds, backend, quick, this::print);
         String all = parts.runAll();
@@ -107,24 +113,60 @@ final class GpuCheckCommand implements Callable<Integer> {
         return parts.passed() ? Main.DONE : Main.COMPARISON_FAILED;
     }
 
+    private int runAlone(String name, KernelBackend found, Availability availability) throws IOException {
+        GpuReport report = new GpuReport(this::write);
+        run(name, found, availability, report);
+        write(report);
+        return report.failed() == 0 ? Main.DONE : Main.COMPARISON_FAILED;
+    }
+
+    private void write(GpuReport report) {
+        try {
+            OutputFiles.write(json, report.json().getBytes(StandardCharsets.UTF_8));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     private void run(String name, KernelBackend found, Availability availability, GpuReport report) throws IOException {
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(Math.max(1, seconds - ROW_SECONDS));
+        Ceilings known = ceilings == null ? Ceilings.UNKNOWN : Ceilings.parse(ceilings);
         report.fact("backend", backend);
         report.fact("found", availability.description());
         report.fact("java", Runtime.version().toString());
-        try (Kernels kernels = found.open(BackendOptions.defaults())) {
+        try (Kernels kernels = name.equals(PORTABLE) ? openPortable(found) : found.open(BackendOptions.defaults())) {
             report.fact("opened", kernels.description());
+            ShapeBenchmarks shapes = new ShapeBenchmarks(kernels, known, report, quick, deadline);
             switch (name) {
                 case "device" -> report.compare("opens", 0, 0);
-                case "ceilings" -> new DeviceBenchmarks(kernels, report, quick).ceilings();
+                case "ceilings" -> new CeilingBenchmark(kernels, report, quick).run();
                 case "kernels" -> compare(kernels, report);
                 case "engines" -> compareEngines(kernels, found, report);
-                case "cases-f32" -> cases(kernels, CasePrecision.F32, report);
-                case "cases-bf16" -> cases(kernels, CasePrecision.BF16, report);
-                case "shapes" ->
-                    new DeviceBenchmarks(kernels, report, quick)
-                            .shapes(System.nanoTime() + TimeUnit.SECONDS.toNanos(Math.max(1, seconds - SHAPE_SECONDS)));
-                default -> throw new BadInput("--part: expected one of %s, found %s".formatted(GpuParts.names(), name));
+                case "cases-f32" -> new DeviceCases(report, quick).run(kernels, CasePrecision.F32);
+                case "cases-bf16" -> new DeviceCases(report, quick).run(kernels, CasePrecision.BF16);
+                case "blocks" -> shapes.blocks();
+                case PORTABLE -> shapes.named(PORTABLE_SHAPES, "portable ");
+                case "tune" -> tune(kernels, report, deadline);
+                default -> {
+                    if (!shapes.part(name)) {
+                        throw new BadInput("--part: expected one of %s, found %s".formatted(GpuParts.names(), name));
+                    }
+                }
             }
+        }
+    }
+
+    private void tune(Kernels kernels, GpuReport report, long deadline) throws IOException {
+        LaunchTuning launches = kernels.tuning();
+        if (launches == null) {
+            report.note("there is one way to launch kernels here: " + kernels.description());
+            return;
+        }
+        String best = new LaunchTuner(kernels, report, quick, deadline).run(launches);
+        report.note(best);
+        print(best);
+        if (tuning != null) {
+            OutputFiles.write(tuning, best.getBytes(StandardCharsets.UTF_8));
         }
     }
 
@@ -161,79 +203,6 @@ final class GpuCheckCommand implements Callable<Integer> {
             } else {
                 System.setProperty(ENGINE_PROPERTY, before);
             }
-        }
-    }
-
-    /** Reference cases of other people's code, as {@code eval --check} computes them. */
-    private void cases(Kernels kernels, CasePrecision precision, GpuReport report) throws IOException {
-        Path folder = Path.of(System.getProperty("dropless.testData", "test-data/data"), "oracle");
-        if (!Files.isDirectory(folder)) {
-            report.note("no reference cases: expected a folder " + folder);
-            report.compare("reference cases are there", 1, 0);
-            return;
-        }
-        try (Kernels judge = Backends.byName(ComputeOptions.REFERENCE).open(BackendOptions.defaults())) {
-            CaseEvaluator evaluator = new CaseEvaluator(kernels, precision, EvalPath.FUSED);
-            cases(folder, evaluator, new CaseEvaluator(judge, precision, EvalPath.FUSED), precision, report);
-        }
-    }
-
-    private void cases(
-            Path folder, CaseEvaluator evaluator, CaseEvaluator judge, CasePrecision precision, GpuReport report)
-            throws IOException {
-        List<Path> files = caseFiles(folder);
-        for (Path path : quick ? smallest(files) : files) {
-            String name = folder.relativize(path).toString();
-            try (CaseFile file = CaseFile.open(path)) {
-                Optional<String> unsupported = CaseEvaluator.unsupported(file);
-                if (unsupported.isPresent()) {
-                    report.note("%s: %s".formatted(name, unsupported.get()));
-                    continue;
-                }
-                List<CaseCheck.Row> rows = evaluator.check(file, evaluator.evaluate(file));
-                List<CaseCheck.Row> judged =
-                        rows.stream().allMatch(CaseCheck.Row::passed) ? rows : judge.check(file, judge.evaluate(file));
-                for (int i = 0; i < rows.size(); i++) {
-                    compare("%s %s".formatted(name, precision), rows.get(i), judged.get(i), report);
-                }
-            } catch (IllegalArgumentException | IllegalStateException e) {
-                report.note("%s: %s".formatted(name, e.getMessage()));
-                report.compare("%s %s".formatted(name, precision), Double.NaN, 0);
-            }
-        }
-    }
-
-    /**
-     * Reports one result. Where a kink of an activation lies between a weight and its rounding, no arithmetic on rounded weights comes near the stored result: what the
-     * reference makes of the same weights is then the limit.
-     */
-    private static void compare(String name, CaseCheck.Row row, CaseCheck.Row judged, GpuReport report) {
-        String result = name + " " + row.name();
-        if (!row.passed() && !judged.passed()) {
-            report.note(
-                    "%s: the reference has an error of %.2e at these weights too".formatted(result, judged.error()));
-            report.compare(result, row.error(), KINK_MARGIN * judged.error());
-            return;
-        }
-        report.compare(result, row.passed() ? 0 : row.error(), row.limit());
-    }
-
-    /** The smallest case of every folder. */
-    private static List<Path> smallest(List<Path> files) {
-        Map<Path, Path> smallest = new TreeMap<>();
-        for (Path file : files) {
-            Path folder = Objects.requireNonNull(file.getParent());
-            smallest.merge(
-                    folder, file, (a, b) -> a.toFile().length() <= b.toFile().length() ? a : b);
-        }
-        return List.copyOf(smallest.values());
-    }
-
-    private static List<Path> caseFiles(Path folder) throws IOException {
-        try (Stream<Path> files = Files.walk(folder)) {
-            return files.filter(f -> f.getFileName().toString().endsWith(".safetensors"))
-                    .sorted()
-                    .toList();
         }
     }
 

@@ -7,14 +7,10 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.dropless.blocksparse.spi.Backends;
 import dev.dropless.cli.gpu.GpuBundle;
-import dev.dropless.cli.gpu.GpuSchema;
-import java.io.File;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -57,54 +53,30 @@ class GpuCommandsTest {
         assertThat(Files.readString(json)).contains("\"failed\" : 0", "expert path BF16", "repeated F32", "dds TT F16");
     }
 
-    /** Every part but the contract tests, in processes of their own, on the CPU. */
+    /** Where nothing can be recorded and nobody knows what is free. */
     @Test
-    void aQuickRunOfAllPartsWritesTheDocumentedForm() throws Exception {
-        Path json = folder.resolve("all.json");
-        assertThat(runAlone("gpu-check", "--quick", "--backend", "cpu", "--json", json.toString()))
+    void aShapeIsMeasuredOnTheCpu() throws Exception {
+        Path json = folder.resolve("shape.json");
+        assertThat(run(
+                        "gpu-check",
+                        "--quick",
+                        "--backend",
+                        "cpu",
+                        "--part",
+                        "olmoe-1b-7b",
+                        "--ceilings",
+                        "700,600,4000",
+                        "--json",
+                        json.toString()))
+                .as(err.toString())
                 .isZero();
-        assertThat(GpuSchema.check(Files.readString(json), "dropless"))
-                .extracting(part -> part.get("part") + " " + part.get("status"))
-                .containsExactly(
-                        "device passed",
-                        "ceilings passed",
-                        "kernels passed",
-                        "engines passed",
-                        "contract left out: the contract tests are only in a bundle",
-                        "cases-f32 passed",
-                        "cases-bf16 passed",
-                        "shapes passed");
-    }
-
-    /** In a JVM whose command line has the command's name in it, which the parts' processes begin like. */
-    private int runAlone(String... arguments) throws Exception {
-        List<String> command = new ArrayList<>(List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--enable-native-access=ALL-UNNAMED",
-                "--add-modules",
-                "jdk.incubator.vector",
-                "-Ddropless.testData=" + Path.of("..", "test-data", "data").toAbsolutePath(),
-                "-cp",
-                classPath(),
-                "dev.dropless.cli.Main"));
-        command.addAll(List.of(arguments));
-        Process process = new ProcessBuilder(command)
-                .redirectErrorStream(true)
-                .redirectOutput(folder.resolve("log").toFile())
-                .start();
-        assertThat(process.waitFor(5, TimeUnit.MINUTES)).isTrue();
-        if (process.exitValue() != 0) {
-            System.err.println(Files.readString(folder.resolve("log")));
-        }
-        return process.exitValue();
-    }
-
-    private static String classPath() {
-        return String.join(
-                File.pathSeparator,
-                System.getProperty("java.class.path", ""),
-                System.getProperty("jdk.module.path", ""),
-                Path.of("target", "classes").toAbsolutePath().toString());
+        assertThat(Files.readString(json))
+                .contains(
+                        "olmoe-1b-7b layer training\"",
+                        "olmoe-1b-7b experts backward\"",
+                        "this back end records no graphs",
+                        "of_sustained",
+                        "floor_milliseconds");
     }
 
     @Test
@@ -150,7 +122,19 @@ class GpuCommandsTest {
         Path json = folder.resolve("x.json");
         assertThat(run("gpu-check", "--backend", "cpu", "--part", "nothing", "--json", json.toString()))
                 .isEqualTo(2);
-        assertThat(err.toString()).contains("--part: expected one of [device, ceilings, kernels");
+        assertThat(err.toString()).contains("--part: expected one of [device, engines, ceilings");
+        assertThat(run(
+                        "gpu-check",
+                        "--backend",
+                        "cpu",
+                        "--part",
+                        "device",
+                        "--ceilings",
+                        "1,x,2",
+                        "--json",
+                        json.toString()))
+                .isEqualTo(2);
+        assertThat(err.toString()).contains("--ceilings: expected TFLOP/s in bursts");
         assertThat(run("bundle", "--out", folder.resolve("a.zip").toString())).isEqualTo(2);
         assertThat(err.toString()).contains("expected a name that ends in .tar.xz or .tar.gz");
     }

@@ -84,9 +84,10 @@ final class DroplessExecution implements ExpertExecution {
             return scope.allocate(activationType, rows, shape().ffnHiddenSize());
         }
 
-        /** One row of the expert's width for each slot; wide, so that the sum over a token's slots is rounded once. */
+        /** One row of the experts' width for each slot, in the type that the back end sums them from. */
         private Matrix newRows(KernelMemory.Scope scope) {
-            return scope.allocate(kernels.accumulation(), rows, shape().hiddenSize());
+            ElementType type = kernels.rows(weights.type(), activationType);
+            return scope.allocate(type, rows, shape().hiddenSize());
         }
 
         @Override
@@ -97,9 +98,10 @@ final class DroplessExecution implements ExpertExecution {
         @Override
         public void forward(Inputs in, Matrix y, boolean accumulate) {
             try (KernelMemory.Scope scratch = kernels.memory().open()) {
+                // All memory first: where this is recorded in a graph, the kernels then follow each other directly.
                 Matrix hidden = savedHidden != null ? savedHidden : newHidden(scratch);
-                experts.up(plan, in.x(), in.inputWeights(), weights, activation, savedPre, hidden);
                 Matrix out = newRows(scratch);
+                experts.up(plan, in.x(), in.inputWeights(), weights, activation, savedPre, hidden);
                 experts.down(plan, hidden, weights, out);
                 experts.combine(plan, out, in.combineWeights(), y, accumulate);
             }

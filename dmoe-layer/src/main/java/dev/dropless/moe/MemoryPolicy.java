@@ -54,7 +54,8 @@ public enum MemoryPolicy {
     /**
      * Bytes of the back end's memory that a {@link SavedState} holds for each token, when everything is trainable, every slot has an expert with weights, and the batch is
      * in training mode. Beside the experts' share this counts the routing weights, the shared gate, latent vectors and jitter factors. The routing and the
-     * topology lie on the Java heap: about 16 routedChoices + 28 k bytes per token, whatever the policy.
+     * topology lie on the Java heap: about 16 routedChoices + 28 k bytes per token, whatever the policy. Where the back end routes ({@code MoeLayer.routingPlace}) they lie in its memory: 4 routedChoices + 16 k
+     * bytes beside the routing weights, and 12 bytes for each tile of 128 rows.
      *
      * @param config the layer
      * @param precision its types

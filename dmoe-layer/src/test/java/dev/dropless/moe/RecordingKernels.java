@@ -14,16 +14,24 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
 
-/** Passes everything on, noting which products ran and how many bytes are allocated. */
+/** Passes everything on, noting which products ran and how many bytes are allocated; may ask for another type of rows. */
 final class RecordingKernels implements Kernels {
 
     private final Kernels kernels;
+    private final @Nullable ElementType rows;
     final List<String> calls = Collections.synchronizedList(new ArrayList<>());
     final AtomicLong liveBytes = new AtomicLong();
 
     RecordingKernels(Kernels kernels) {
+        this(kernels, null);
+    }
+
+    /** With a type of rows, or null for that of the kernels. */
+    RecordingKernels(Kernels kernels, @Nullable ElementType rows) {
         this.kernels = kernels;
+        this.rows = rows;
     }
 
     private <T> T recording(Class<T> type, T target) {
@@ -52,6 +60,11 @@ final class RecordingKernels implements Kernels {
     @Override
     public ElementType accumulation() {
         return kernels.accumulation();
+    }
+
+    @Override
+    public ElementType rows(ElementType weights, ElementType activations) {
+        return rows != null ? rows : kernels.rows(weights, activations);
     }
 
     @Override

@@ -3,9 +3,10 @@ package dev.dropless.benchmarks.suite;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Base64;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
+import java.util.Set;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.BitmapEncoder.BitmapFormat;
 import org.knowm.xchart.CategoryChart;
@@ -23,10 +24,11 @@ final class HtmlPage {
             th { border-bottom: 2px solid #9aa5b1 } img { max-width: 100%% } .note { color: #52606d }
             </style></head><body>
             <h1>%s</h1>
-            <p>%s<br>Measured in the same run: %.0f GFLOP/s single-precision peak, %.1f GB/s read.</p>
+            <p>%s<br>%s</p>
             <p class="note">Median and fastest sample of JMH. Useful GFLOP/s count no padding; done GFLOP/s count what was
-            computed. CPU ms: median processor time of the one thread that computes. GB/s: bytes that any algorithm must move. "dropless is": how many times as fast as this arm. Every
-            arm's result was compared with double precision before it was timed; "error" is the largest one found,
+            computed. CPU ms: median processor time of the one thread that computes. GB/s: bytes that any algorithm must move; "of
+            read": as a part of what the same threads read from memory. B/run: allocated on the Java heap. "dropless is": how many
+            times as fast as this arm. "x 1 thread": how many times as fast as the same with one thread. Every arm's result was compared with double precision before it was timed; "error" is the largest one found,
             relative to the largest magnitude.</p>
             """;
 
@@ -41,14 +43,13 @@ final class HtmlPage {
                 title,
                 title,
                 escape(report.machine()),
-                report.peak().gflops(),
-                report.peak().readGigabytes()));
-        for (Map.Entry<Cell, Map<String, Row>> entry : report.cells().entrySet()) {
-            html.append("<h2>").append(escape(entry.getKey().title())).append("</h2>\n");
+                escape(String.join("; ", report.peakLines()))));
+        for (Table table : Table.of(report)) {
+            html.append("<h2>").append(escape(table.title())).append("</h2>\n");
             html.append("<p><img alt=\"chart\" src=\"data:image/png;base64,")
-                    .append(Base64.getEncoder().encodeToString(chart(entry.getKey(), entry.getValue(), report.peak())))
+                    .append(Base64.getEncoder().encodeToString(chart(table)))
                     .append("\"></p>\n");
-            table(entry.getValue(), report.peak(), html);
+            write(table, html);
         }
         if (!report.missing().isEmpty()) {
             html.append("<h2>Not measured</h2>\n<ul>\n");
@@ -59,42 +60,44 @@ final class HtmlPage {
         return html.append("</body></html>\n").toString();
     }
 
-    private static void table(Map<String, Row> arms, Row.Peak peak, StringBuilder html) {
+    private static void write(Table table, StringBuilder html) {
         html.append("<table>\n<tr>");
-        Report.COLUMNS.forEach(name -> html.append("<th>").append(escape(name)).append("</th>"));
+        table.names().forEach(name -> html.append("<th>").append(escape(name)).append("</th>"));
         html.append("</tr>\n");
-        for (Row row : arms.values()) {
+        Set<String> notes = new LinkedHashSet<>();
+        for (int i = 0; i < table.lines().size(); i++) {
+            Row row = table.rows().get(i);
+            notes.add(row.arm() + ": " + row.description());
             html.append("<tr title=\"").append(escape(row.description())).append("\">");
-            Report.columns(row, peak, arms)
+            table.lines()
+                    .get(i)
                     .forEach(value -> html.append("<td>").append(escape(value)).append("</td>"));
             html.append("</tr>\n");
         }
         html.append("</table>\n<ul class=\"note\">\n");
-        arms.values()
-                .forEach(row -> html.append("<li>")
-                        .append(escape(row.arm() + ": " + row.description()))
-                        .append("</li>\n"));
+        notes.forEach(note -> html.append("<li>").append(escape(note)).append("</li>\n"));
         html.append("</ul>\n");
     }
 
-    /** Useful GFLOP/s of each arm; microseconds where there is no arithmetic. */
-    private static byte[] chart(Cell cell, Map<String, Row> arms, Row.Peak peak) throws IOException {
-        boolean arithmetic = cell.task().usefulFlops() > 0;
+    /** Useful GFLOP/s of each line; microseconds where there is no arithmetic. */
+    private static byte[] chart(Table table) throws IOException {
+        boolean arithmetic = table.rows().getFirst().cell().task().usefulFlops() > 0;
         CategoryChart chart = new CategoryChartBuilder()
-                .width(1000)
-                .height(420)
-                .title(cell.title())
-                .yAxisTitle(
-                        arithmetic
-                                ? String.format(Locale.ROOT, "useful GFLOP/s (peak %.0f)", peak.gflops())
-                                : "microseconds")
+                .width(Math.max(1000, 30 * table.lines().size()))
+                .height(460)
+                .title(table.title())
+                .yAxisTitle(arithmetic ? "useful GFLOP/s" : "microseconds")
                 .build();
-        List<String> names = new ArrayList<>(arms.keySet());
+        List<String> names = new ArrayList<>();
         List<Double> values = new ArrayList<>();
-        arms.values().forEach(row -> values.add(arithmetic ? row.usefulGflops() : row.medianSeconds() * 1e6));
+        for (int i = 0; i < table.lines().size(); i++) {
+            Row row = table.rows().get(i);
+            names.add(table.label(i));
+            values.add(arithmetic ? row.usefulGflops() : row.medianSeconds() * 1e6);
+        }
         chart.addSeries(arithmetic ? "useful GFLOP/s" : "median", names, values);
         chart.getStyler().setLegendVisible(false);
-        chart.getStyler().setXAxisLabelRotation(30);
+        chart.getStyler().setXAxisLabelRotation(table.lines().size() > 8 ? 90 : 30);
         chart.getStyler().setLabelsVisible(true).setAvailableSpaceFill(0.7);
         return BitmapEncoder.getBitmapBytes(chart, BitmapFormat.PNG);
     }

@@ -1,6 +1,7 @@
 package dev.dropless.benchmarks.suite;
 
 import dev.dropless.benchmarks.Arm;
+import dev.dropless.benchmarks.MeasuredArm;
 import dev.dropless.benchmarks.Notes;
 import dev.dropless.benchmarks.OwnArms;
 import dev.dropless.benchmarks.PeakBenchmark;
@@ -11,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Properties;
+import org.openjdk.jmh.profile.GCProfiler;
 import org.openjdk.jmh.results.RunResult;
 import org.openjdk.jmh.runner.Runner;
 import org.openjdk.jmh.runner.RunnerException;
@@ -40,38 +42,53 @@ final class Measurement implements AutoCloseable {
                 "--add-modules=jdk.incubator.vector",
                 "--enable-native-access=ALL-UNNAMED",
                 "--sun-misc-unsafe-memory-access=allow",
-                "-D" + Notes.FOLDER + "=" + notes));
+                "-D" + Notes.FOLDER + "=" + notes,
+                "-D" + MeasuredArm.WARM_UP + "=" + effort.warmUpMilliseconds()));
         return new OptionsBuilder()
                 .include("^" + benchmark.getName().replace(".", "\\.") + "\\." + method + "$")
                 .forks(effort.forks())
-                .warmupIterations(effort.warmups())
-                .warmupTime(TimeValue.milliseconds(effort.milliseconds()))
-                .measurementIterations(effort.iterations())
-                .measurementTime(TimeValue.milliseconds(effort.milliseconds()))
                 .jvmArgs(jvm.toArray(String[]::new))
                 .jvmArgsAppend("-Ddropless.bench=true")
                 .verbosity(VerboseMode.SILENT)
                 .shouldFailOnError(false);
     }
 
-    /** All threads at once. The fastest sample of arithmetic; the median of reading, whose fastest may come from a cache. */
-    Row.Peak peak(int threads) throws RunnerException {
-        double fma = samples(PeakBenchmark.class, "fma", threads).getMin();
-        double read = samples(PeakBenchmark.class, "read", threads).getPercentile(50);
-        double dots = PeakBenchmark.hasDotBf16()
-                ? threads
-                        * PeakBenchmark.dotFlops()
-                        / samples(PeakBenchmark.class, "dotBf16", threads).getMin()
-                        / 1e9
-                : 0;
+    /**
+     * Measures what the machine can do with all threads at once.
+     *
+     * @param dtypes what else than single precision is asked for
+     */
+    Row.Peak peak(int threads, List<String> dtypes) throws RunnerException {
+        boolean pairs = dtypes.contains("bf16") && PeakBenchmark.hasDotBf16();
+        boolean bytes = dtypes.contains("int8") && PeakBenchmark.hasDotInt8();
+        // Of arithmetic the fastest sample; of reading the median, since the fastest may come from a cache.
+        double fma = samples("fma", threads).getMin();
+        double read = samples("read", threads).getPercentile(50);
         return new Row.Peak(
                 threads * PeakBenchmark.flops(PeakBenchmark.lanes()) / fma / 1e9,
                 threads * PeakBenchmark.readBytes() / read / 1e9,
-                dots);
+                pairs
+                        ? threads
+                                * PeakBenchmark.dotBf16Flops()
+                                / samples("dotBf16", threads).getMin()
+                                / 1e9
+                        : 0,
+                bytes
+                        ? threads
+                                * PeakBenchmark.dotInt8Operations()
+                                / samples("dotInt8", threads).getMin()
+                                / 1e9
+                        : 0);
     }
 
-    private Statistics samples(Class<?> benchmark, String method, int threads) throws RunnerException {
-        Collection<RunResult> results = new Runner(options(benchmark, method, 1024 * threads, List.of())
+    private Statistics samples(String method, int threads) throws RunnerException {
+        TimeValue time = TimeValue.milliseconds(effort.peakMilliseconds());
+        Collection<RunResult> results = new Runner(options(PeakBenchmark.class, method, 1024 * threads, List.of())
+                        .forks(Math.min(1, effort.forks()))
+                        .warmupIterations(Math.min(1, effort.forks()))
+                        .warmupTime(time)
+                        .measurementIterations(3)
+                        .measurementTime(time)
                         .threads(threads)
                         .build())
                 .run();
@@ -89,7 +106,11 @@ final class Measurement implements AutoCloseable {
         }
         Files.deleteIfExists(notes.resolve(arm));
         ChainedOptionsBuilder options = options(cell.benchmark(), "run", cell.heapMegabytes(), OwnArms.jvmOptions(arm))
-                .param("arm", arm);
+                .param("arm", arm)
+                .warmupIterations(0) // MeasuredArm warms up, by time rather than by runs
+                .measurementIterations(effort.iterations())
+                .measurementTime(TimeValue.milliseconds(effort.milliseconds()))
+                .addProfiler(GCProfiler.class);
         cell.parameters().forEach(options::param);
         Collection<RunResult> results = new Runner(options.build()).run();
         Properties found = Notes.read(notes, arm);
@@ -97,17 +118,29 @@ final class Measurement implements AutoCloseable {
             throw new Arm.CheckFailed("%s, %s: %s"
                     .formatted(arm, cell.title(), found.getProperty(Notes.FAILURE, "the measured JVM ended early")));
         }
-        Statistics samples = results.iterator().next().getPrimaryResult().getStatistics();
+        RunResult result = results.iterator().next();
+        Statistics samples = result.getPrimaryResult().getStatistics();
         return new Row(
                 cell,
                 arm,
                 samples.getPercentile(50),
                 samples.getMin(),
                 Double.parseDouble(found.getProperty(Notes.CPU_SECONDS, "0")),
+                allocated(result),
                 samples.getN(),
                 Double.parseDouble(found.getProperty(Notes.COMPUTED_FLOPS)),
                 found.getProperty(Notes.DESCRIPTION),
                 Double.parseDouble(found.getProperty(Notes.ERROR)));
+    }
+
+    /** What JMH's profiler counts in all threads for each run, its own few hundred bytes for each iteration included. */
+    private static double allocated(RunResult result) {
+        return result.getSecondaryResults().entrySet().stream()
+                .filter(entry -> entry.getKey().endsWith("gc.alloc.rate.norm"))
+                .mapToDouble(entry -> entry.getValue().getScore())
+                .filter(Double::isFinite)
+                .findFirst()
+                .orElse(-1);
     }
 
     /** Removes the notes. */

@@ -2,31 +2,36 @@ package dev.dropless.benchmarks.suite;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
+import dev.dropless.benchmarks.OwnArms;
+import dev.dropless.benchmarks.Task;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.TreeMap;
 
 /**
  * What a run found out.
  *
  * @param title one line
  * @param machine processor, system, JDK
- * @param peak measured in the same run
+ * @param peaks measured in the same run, by number of threads
  * @param rows one for each arm and task
  * @param missing arms that were not measured, with the cause
  */
-public record Report(String title, String machine, Row.Peak peak, List<Row> rows, List<String> missing) {
+public record Report(String title, String machine, Map<Integer, Row.Peak> peaks, List<Row> rows, List<String> missing) {
 
     /** Copies the lists. */
     public Report {
+        peaks = Collections.unmodifiableMap(new TreeMap<>(peaks));
         rows = List.copyOf(rows);
         missing = List.copyOf(missing);
     }
@@ -38,35 +43,56 @@ public record Report(String title, String machine, Row.Peak peak, List<Row> rows
      * @throws IOException if the system's file of processors cannot be read
      */
     static String thisMachine() throws IOException {
-        Path file = Path.of("/proc/cpuinfo");
-        String cpu = "unknown processor";
-        if (Files.isReadable(file)) {
-            cpu = Files.readAllLines(file).stream()
-                    .filter(line -> line.startsWith("model name"))
-                    .map(line -> line.substring(line.indexOf(':') + 1).strip())
-                    .findFirst()
-                    .orElse(cpu);
-        }
         return "%s, %d processors, %s %s, JDK %s"
                 .formatted(
-                        cpu,
+                        cpu(),
                         Runtime.getRuntime().availableProcessors(),
                         System.getProperty("os.name"),
                         System.getProperty("os.arch"),
                         Runtime.version());
     }
 
-    /**
-     * Groups the rows.
-     *
-     * @return rows of each cell by arm, in the order of measuring
-     */
-    public Map<Cell, Map<String, Row>> cells() {
-        Map<Cell, Map<String, Row>> cells = new LinkedHashMap<>();
-        for (Row row : rows) {
-            cells.computeIfAbsent(row.cell(), cell -> new LinkedHashMap<>()).put(row.arm(), row);
+    /** Name of the processor. */
+    private static String cpu() throws IOException {
+        Path file = Path.of("/proc/cpuinfo");
+        String unknown = "unknown processor";
+        if (!Files.isReadable(file)) {
+            return unknown;
         }
-        return cells;
+        return Files.readAllLines(file).stream()
+                .filter(line -> line.startsWith("model name"))
+                .map(line -> line.substring(line.indexOf(':') + 1).strip())
+                .findFirst()
+                .orElse(unknown);
+    }
+
+    /** The peak of as many threads as a row's. */
+    Row.Peak peak(Row row) {
+        return Objects.requireNonNull(peaks.get(row.cell().task().threads()), "peak");
+    }
+
+    /** Rows of the same task by arm, in the order of measuring. */
+    private Map<String, Row> others(Row row) {
+        Map<String, Row> others = new LinkedHashMap<>();
+        rows.stream().filter(other -> other.cell().equals(row.cell())).forEach(other -> others.put(other.arm(), other));
+        return others;
+    }
+
+    /** What users get, for the same task. */
+    Optional<Row> dropless(Row row) {
+        return Optional.ofNullable(others(row).get(OwnArms.DROPLESS));
+    }
+
+    /** The same arm and task with one thread. */
+    Optional<Row> single(Row row) {
+        Task task = row.cell().task();
+        return rows.stream()
+                .filter(other -> other.cell().task().threads() == 1
+                        && other.arm().equals(row.arm())
+                        && other.cell().common().equals(row.cell().common())
+                        && other.cell().task().pass().equals(task.pass())
+                        && other.cell().task().dtype().equals(task.dtype()))
+                .findFirst();
     }
 
     /**
@@ -80,12 +106,12 @@ public record Report(String title, String machine, Row.Peak peak, List<Row> rows
         try (JsonGenerator json = new JsonFactory().createGenerator(bytes)) {
             json.useDefaultPrettyPrinter();
             json.writeStartArray();
-            for (Map<String, Row> arms : cells().values()) {
-                for (Row row : arms.values()) {
-                    Map<String, Object> values = row.values(peak, arms);
-                    values.put("machine", machine);
-                    write(json, values);
-                }
+            for (Row row : rows) {
+                Map<String, Object> values = row.values(
+                        new Row.Context(peak(row), others(row), single(row).orElse(null), peaks.get(1)));
+                values.put("cpu", cpu());
+                values.put("machine", machine);
+                write(json, values);
             }
             json.writeEndArray();
         }
@@ -110,78 +136,46 @@ public record Report(String title, String machine, Row.Peak peak, List<Row> rows
         json.writeEndObject();
     }
 
-    /** Columns of the tables. */
-    static final List<String> COLUMNS = List.of(
-            "arm",
-            "median ms",
-            "min ms",
-            "useful GFLOP/s",
-            "of f32 peak",
-            "done GFLOP/s",
-            "GB/s",
-            "CPU ms",
-            "dropless is",
-            "error");
-
-    /** The same in the same order, as text. */
-    static List<String> columns(Row row, Row.Peak peak, Map<String, Row> others) {
-        Row own = others.get("dropless");
-        double flops = row.cell().task().usefulFlops();
-        return List.of(
-                row.arm(),
-                format("%.4g", row.medianSeconds() * 1e3),
-                format("%.4g", row.minSeconds() * 1e3),
-                flops == 0 ? "-" : format("%.1f", row.usefulGflops()),
-                flops == 0 ? "-" : format("%.0f %%", 100 * row.usefulGflops() / peak.gflops()),
-                flops == 0 ? "-" : format("%.1f", row.computedGflops()),
-                format("%.1f", row.bytesPerSecond() / 1e9),
-                row.cpuSeconds() == 0 ? "-" : format("%.4g", row.cpuSeconds() * 1e3),
-                own == null ? "-" : format("%.2fx", row.medianSeconds() / own.medianSeconds()),
-                format("%.1e", row.maxRelativeError()));
-    }
-
-    private static String format(String pattern, double value) {
-        return String.format(Locale.ROOT, pattern, value);
-    }
-
     /**
      * Writes tables for a terminal.
      *
      * @return lines
      */
     public String text() {
-        StringWriter out = new StringWriter();
-        out.write("%n%s%n%s%n".formatted(title, machine));
-        out.write(String.format(
-                Locale.ROOT,
-                "peak of this run: %.0f GFLOP/s single precision, %s, %.1f GB/s read%n",
-                peak.gflops(),
-                peak.bf16Gflops() > 0
-                        ? format("%.0f GFLOP/s in dot products of bfloat16 pairs", peak.bf16Gflops())
-                        : "no dot products of bfloat16 pairs",
-                peak.readGigabytes()));
-        cells().forEach((cell, arms) -> {
-            List<List<String>> lines = new ArrayList<>(List.of(COLUMNS));
-            arms.values().forEach(row -> lines.add(columns(row, peak, arms)));
-            out.write("%n%s%n".formatted(cell.title()));
-            for (List<String> line : lines) {
-                StringBuilder text = new StringBuilder();
-                for (int c = 0; c < line.size(); c++) {
-                    int column = c;
-                    int width = lines.stream()
-                            .mapToInt(l -> l.get(column).length())
-                            .max()
-                            .orElse(0);
-                    text.append(
-                            c == 0
-                                    ? "  %%-%ds".formatted(width).formatted(line.get(c))
-                                    : "  %%%ds".formatted(width).formatted(line.get(c)));
-                }
-                out.write(text + System.lineSeparator());
-            }
-        });
-        missing.forEach(line -> out.write("not measured: " + line + System.lineSeparator()));
-        return out.toString();
+        StringBuilder text = new StringBuilder("%n%s%n%s%n".formatted(title, machine));
+        peakLines().forEach(line -> text.append(line).append(System.lineSeparator()));
+        Table.of(this).forEach(table -> text.append(table.text()));
+        missing.forEach(line -> text.append("not measured: ").append(line).append(System.lineSeparator()));
+        return text.toString();
+    }
+
+    /** One line for each number of threads. */
+    List<String> peakLines() {
+        return peaks.entrySet().stream()
+                .map(entry -> {
+                    Row.Peak peak = entry.getValue();
+                    Row.Peak single = peaks.get(1);
+                    return String.format(
+                            Locale.ROOT,
+                            "peak of this run, %s: %.0f GFLOP/s single precision, %.1f GB/s read%s%s%s",
+                            entry.getKey() == 1 ? "1 thread" : entry.getKey() + " threads",
+                            peak.gflops(),
+                            peak.readGigabytes(),
+                            narrow(peak.bf16Gflops(), "%.0f GFLOP/s in dot products of bfloat16 pairs"),
+                            narrow(peak.int8Gops(), "%.0f Gop/s in dot products of four bytes"),
+                            single == null || entry.getKey() == 1
+                                    ? ""
+                                    : String.format(
+                                            Locale.ROOT,
+                                            " (%.2f and %.2f times one thread)",
+                                            peak.gflops() / single.gflops(),
+                                            peak.readGigabytes() / single.readGigabytes()));
+                })
+                .toList();
+    }
+
+    private static String narrow(double rate, String pattern) {
+        return rate == 0 ? "" : String.format(Locale.ROOT, ", " + pattern, rate);
     }
 
     /**

@@ -10,6 +10,10 @@ import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.openjdk.jmh.runner.RunnerException;
 
@@ -18,6 +22,9 @@ public final class SuiteRunner {
 
     /** System property: "true" for one line of progress before each arm, for the program that started this one. */
     public static final String PROGRESS = "dropless.bench.progress";
+
+    /** Arms without time that a report names. */
+    private static final int NAMED = 6;
 
     private final SuiteOptions options;
     private final PrintStream out;
@@ -29,7 +36,7 @@ public final class SuiteRunner {
      * Creates a runner.
      *
      * @param options what to measure
-     * @param out receives progress lines
+     * @param out receives progress lines, and how long it may take
      * @param effort how long to measure
      */
     public SuiteRunner(SuiteOptions options, PrintStream out, Effort effort) {
@@ -89,31 +96,99 @@ public final class SuiteRunner {
      * @throws IllegalArgumentException if a name is unknown
      */
     public Report run() throws IOException, RunnerException {
-        List<Cell> cells = Cell.of(options);
-        int steps = cells.stream().mapToInt(cell -> cell.arms().size()).sum() + 2;
-        int step = 0;
+        long start = System.nanoTime();
+        List<Cell> cells = Cells.of(options);
         List<Row> rows = new ArrayList<>();
         try (Measurement measurement = new Measurement(effort)) {
-            progress(step++, steps, "peak");
-            Row.Peak before = measurement.peak(options.threads());
-            for (Cell cell : cells) {
-                for (String arm : cell.arms()) {
-                    progress(step++, steps, arm + ": " + cell.title());
-                    Row row = measure(measurement, cell, arm);
-                    if (row != null) {
-                        rows.add(row);
-                    }
+            List<Planned> plan = plan(cells);
+            int steps = plan.size() + 2;
+            progress(0, steps, "peak");
+            Map<Integer, Row.Peak> before = peaks(measurement);
+            double peakSeconds = seconds(start);
+            announce(plan, before, peakSeconds);
+            List<Planned> late = new ArrayList<>();
+            int step = 1;
+            for (Planned next : plan) {
+                progress(step++, steps, next.arm() + ": " + next.cell().title());
+                double end = seconds(start) + estimate(next, before) + peakSeconds;
+                if (options.limitSeconds() > 0 && end > options.limitSeconds()) {
+                    late.add(next);
+                    continue;
+                }
+                Row row = measure(measurement, next);
+                if (row != null) {
+                    rows.add(row);
                 }
             }
             progress(step, steps, "peak");
-            Row.Peak after = measurement.peak(options.threads());
-            Row.Peak peak = new Row.Peak(
-                    Math.max(before.gflops(), after.gflops()),
-                    Math.max(before.readGigabytes(), after.readGigabytes()),
-                    Math.max(before.bf16Gflops(), after.bf16Gflops()));
+            Map<Integer, Row.Peak> peaks = peaks(measurement);
+            before.forEach((threads, peak) -> peaks.merge(threads, peak, Row.Peak::max));
+            tellLate(late);
             String title = "Dropless benchmarks, suite %s%s"
                     .formatted(options.suite(), options.quick() ? " (quick: indicative only)" : "");
-            return new Report(title, Report.thisMachine(), peak, rows, missing);
+            return new Report(title, Report.thisMachine(), peaks, rows, missing);
+        }
+    }
+
+    private static double seconds(long start) {
+        return (System.nanoTime() - start) / 1e9;
+    }
+
+    private record Planned(Cell cell, String arm) {}
+
+    /** All that can be had here; the others are listed with their causes. */
+    private List<Planned> plan(List<Cell> cells) {
+        List<Planned> plan = new ArrayList<>();
+        for (Cell cell : cells) {
+            for (String arm : cell.arms()) {
+                String cause = ArmProvider.of(arm, cell.task()).unavailable(arm, cell.task());
+                if (cause == null) {
+                    plan.add(new Planned(cell, arm));
+                } else {
+                    missing.add("%s (%s): %s".formatted(arm, cell.task().pass(), cause));
+                }
+            }
+        }
+        return plan;
+    }
+
+    private Map<Integer, Row.Peak> peaks(Measurement measurement) throws RunnerException {
+        Map<Integer, Row.Peak> peaks = new TreeMap<>();
+        for (int threads : options.threads()) {
+            peaks.put(threads, measurement.peak(threads, options.dtypes()));
+        }
+        return peaks;
+    }
+
+    private double estimate(Planned next, Map<Integer, Row.Peak> peaks) {
+        Row.Peak peak = Objects.requireNonNull(peaks.get(next.cell().task().threads()), "peak");
+        return Estimate.seconds(next.cell(), next.arm(), effort, peak);
+    }
+
+    private void announce(List<Planned> plan, Map<Integer, Row.Peak> peaks, double peakSeconds) {
+        double sum = plan.stream().mapToDouble(next -> estimate(next, peaks)).sum();
+        out.println(String.format(
+                Locale.ROOT,
+                "%d measurements: at most about %.0f s%s",
+                plan.size(),
+                sum + 2 * peakSeconds,
+                options.limitSeconds() == 0
+                        ? ""
+                        : "; none begins that may not be done within %d s (--limit)"
+                                .formatted(options.limitSeconds())));
+    }
+
+    private void tellLate(List<Planned> late) {
+        if (!late.isEmpty()) {
+            missing.add("%d for want of time within %d s (--limit): %s%s"
+                    .formatted(
+                            late.size(),
+                            options.limitSeconds(),
+                            late.stream()
+                                    .limit(NAMED)
+                                    .map(next -> next.arm() + " (" + next.cell().title() + ")")
+                                    .collect(Collectors.joining("; ")),
+                            late.size() > NAMED ? " ..." : ""));
         }
     }
 
@@ -122,14 +197,9 @@ public final class SuiteRunner {
         return failed;
     }
 
-    private @Nullable Row measure(Measurement measurement, Cell cell, String arm) throws IOException, RunnerException {
-        String cause = ArmProvider.of(arm, cell.task()).unavailable(arm, cell.task());
-        if (cause != null) {
-            missing.add("%s (%s): %s".formatted(arm, cell.task().pass(), cause));
-            return null;
-        }
+    private @Nullable Row measure(Measurement measurement, Planned next) throws IOException, RunnerException {
         try {
-            return measurement.measure(cell, arm);
+            return measurement.measure(next.cell(), next.arm());
         } catch (Arm.CheckFailed e) {
             failed = true;
             missing.add("FAILED " + e.getMessage());

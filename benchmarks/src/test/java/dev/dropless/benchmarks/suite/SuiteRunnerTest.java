@@ -22,7 +22,7 @@ import org.openjdk.jmh.runner.RunnerException;
 /** The suites run through JMH in this JVM on tiny sizes: what is reported, not how fast. */
 class SuiteRunnerTest {
 
-    private static final Effort GLANCE = new Effort(0, 0, 1, 1);
+    private static final Effort GLANCE = new Effort(0, 0, 1, 1, 1);
 
     private static final List<String> SCHEMA = List.of(
             "suite",
@@ -50,7 +50,9 @@ class SuiteRunnerTest {
                 "suite=peers shape=tiny tokens=5 arm=dropless,loop",
                 "suite=decode shape=tiny tokens=1 arm=dropless,padded-cf1.25",
                 "suite=kernels shape=gemm-5x6x7 arm=dropless,dropless-scalar",
-                "suite=kernels shape=tiny tokens=5 arm=dropless-scalar",
+                "suite=kernels shape=tiny tokens=5 arm=dropless-scalar,blocks-8",
+                "suite=operations shape=tiny tokens=5 arm=dropless dtype=f32,bf16,int8 pass=up,combine",
+                "suite=operations shape=tiny tokens=5 arm=dropless,dropless-vector pass=downDgrad,forward+backward",
                 "suite=topology shape=tiny tokens=5 arm=dropless,sort routing=uniform,holes"
             })
     void everyRowHasTheSchema(String arguments) throws IOException, RunnerException {
@@ -86,6 +88,65 @@ class SuiteRunnerTest {
         assertThat(speedup).hasSize(1);
     }
 
+    /** Both numbers of threads in one run, each beside its own peak, the second one compared with the first. */
+    @Test
+    void threadsAreComparedWithOneThread() throws IOException, RunnerException {
+        Report report = runner("suite=operations", "shape=tiny", "tokens=9", "pass=down", "arm=dropless", "threads=1,2")
+                .run();
+        Row one = report.rows().get(0);
+        Row two = report.rows().get(1);
+        assertThat(report.peaks()).containsOnlyKeys(1, 2);
+        List<Map<String, Object>> rows = parse(report.json());
+        assertThat(rows.get(1).get("speedup_over_one_thread")).isEqualTo(one.medianSeconds() / two.medianSeconds());
+        assertThat(rows.get(1).get("peak_over_one_thread"))
+                .isEqualTo(
+                        report.peaks().get(2).gflops() / report.peaks().get(1).gflops());
+        assertThat(rows.get(1).get("f32_peak_gflops"))
+                .isEqualTo(report.peaks().get(2).gflops());
+        assertThat(report.text()).contains("x 1 thread").contains("2 threads").doesNotContain("dropless is");
+        assertThat(one.allocatedBytes()).isNotNegative();
+    }
+
+    /** Tables name what differs in columns, and what does not in their title. */
+    @Test
+    void tablesLeaveOutWhatIsTheSameForAll() throws IOException, RunnerException {
+        Report report = runner("suite=operations", "shape=tiny", "tokens=4", "pass=up,down", "arm=dropless")
+                .run();
+        assertThat(Table.of(report)).singleElement().satisfies(table -> {
+            assertThat(table.title()).isEqualTo("tiny, T = 4, uniform routing, f32, 1 thread(s)");
+            assertThat(table.names()).startsWith("arm", "pass", "median ms").doesNotContain("dtype", "dropless is");
+            assertThat(table.lines()).hasSize(2);
+            assertThat(table.label(1)).isEqualTo("dropless down");
+        });
+    }
+
+    @Test
+    void whatWouldNotBeDoneInTimeIsNotBegun() throws IOException, RunnerException {
+        SuiteRunner runner = runner(
+                "suite=topology", "shape=tiny", "tokens=5", "routing=uniform,zipf", "arm=dropless,sort", "limit=1");
+        Report report = runner.run();
+        assertThat(report.rows()).isEmpty();
+        assertThat(report.missing())
+                .singleElement()
+                .asString()
+                .contains("4 for want of time within 1 s", "dropless (topology-e6-k2, T = 5, uniform routing");
+        assertThat(runner.failed()).isFalse();
+        assertThat(parse(report.json())).isEmpty();
+    }
+
+    @Test
+    void quickRunsHaveALimitAndPaddingCountsInTheEstimate() {
+        assertThat(SuiteOptions.parse("suite=peers", "quick=true").limitSeconds())
+                .isEqualTo(SuiteOptions.QUICK_SECONDS);
+        assertThat(SuiteOptions.parse("suite=peers").limitSeconds()).isZero();
+        Cell cell = Cells.of(SuiteOptions.parse("suite=layer", "shape=olmoe-1b-7b", "tokens=2048", "routing=one-hot"))
+                .getFirst();
+        Row.Peak peak = new Row.Peak(100, 10, 0, 0);
+        double once = Estimate.seconds(cell, "loop", Effort.QUICK, peak);
+        assertThat(Estimate.seconds(cell, "padded-max", Effort.QUICK, peak)).isGreaterThan(4 * once);
+        assertThat(Estimate.seconds(cell, "loop", Effort.FULL, peak)).isGreaterThan(2 * once);
+    }
+
     @Test
     void anArmThatIsWrongIsAFailureAndOneThatIsAbsentIsNot() throws IOException, RunnerException {
         SuiteRunner runner = runner("suite=kernels", "shape=gemm-2x3x4", "arm=absent,wrong,dropless-scalar");
@@ -105,6 +166,14 @@ class SuiteRunnerTest {
                 "shape=tiny",
                 "suite=layer colour=red",
                 "suite=layer tokens=0",
+                "suite=layer tokens=many",
+                "suite=layer threads=1,0",
+                "suite=layer limit=-1",
+                "suite=decode shape=tiny pass=forward+backward",
+                "suite=operations shape=tiny pass=sideways",
+                "suite=operations shape=tiny dtype=int8 pass=upWgrad",
+                "suite=kernels shape=tiny dtype=bf16",
+                "suite=kernels shape=tiny pass=gemm",
                 "suite=layer shape=none",
                 "suite=layer shape=tiny tokens=2 routing=straight",
                 "suite=layer shape=tiny pass=backward",
@@ -120,9 +189,9 @@ class SuiteRunnerTest {
 
     /** Every suite's own cells can be listed, with names of arms that exist. */
     @ParameterizedTest
-    @ValueSource(strings = {"kernels", "layer", "peers", "topology", "decode"})
+    @ValueSource(strings = {"kernels", "operations", "layer", "peers", "topology", "decode"})
     void everySuiteHasCells(String suite) {
-        assertThat(Cell.of(SuiteOptions.parse("suite=" + suite))).allSatisfy(cell -> {
+        assertThat(Cells.of(SuiteOptions.parse("suite=" + suite))).allSatisfy(cell -> {
             assertThat(cell.arms()).contains("dropless");
             assertThat(cell.heapMegabytes()).isBetween(1000, 12_000);
         });

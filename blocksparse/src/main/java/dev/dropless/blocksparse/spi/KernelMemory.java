@@ -3,6 +3,7 @@ package dev.dropless.blocksparse.spi;
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.MemorySpace;
+import java.util.OptionalLong;
 
 /** Memory of a back end: the host's for host back ends, a device's otherwise. */
 public interface KernelMemory {
@@ -30,6 +31,15 @@ public interface KernelMemory {
      * @throws IllegalArgumentException if the shapes differ
      */
     void copy(Matrix source, Matrix target);
+
+    /**
+     * Tells how much can still be allocated, so that a caller can leave out what cannot fit.
+     *
+     * @return bytes that nobody has taken, this program's own reserve not counted; empty if that is not known
+     */
+    default OptionalLong available() {
+        return OptionalLong.empty();
+    }
 
     /** A scope of allocations. Not shared between threads unless its user synchronises. */
     interface Scope extends AutoCloseable {

@@ -49,6 +49,20 @@ public interface Kernels extends AutoCloseable {
     ElementType accumulation();
 
     /**
+     * Returns the type in which a layer keeps one row of the experts' width for each slot between two operations: expert outputs from {@link ExpertKernels#down} to {@link
+     * ExpertKernels#combine}, gradients of rows from {@link ExpertKernels#upDgrad} to {@link ExpertKernels#aggregate}. Where it is narrower than {@link #accumulation}, each row is
+     * rounded once more before the sum over a token's slots, which is still made in {@link #accumulation}; a back end chooses that where its kernels are faster for it or
+     * the memory counts.
+     *
+     * @param weights stored type of the experts
+     * @param activations type of their pre-activations and activations
+     * @return the type; {@link #accumulation} unless a back end says otherwise
+     */
+    default ElementType rows(ElementType weights, ElementType activations) {
+        return accumulation();
+    }
+
+    /**
      * Returns products of dense and block-sparse matrices.
      *
      * @return level 1
@@ -77,6 +91,29 @@ public interface Kernels extends AutoCloseable {
      * @return the routing kernels, or null if routing for this back end is the host's task
      */
     default @Nullable RoutingKernels routing() {
+        return null;
+    }
+
+    /**
+     * Records what the calling thread asks these kernels to do, to be started later; nothing is computed yet. No other
+     * thread may use the kernels meanwhile. Plans cannot be made from topologies of the host, and nothing copied between
+     * host and device.
+     *
+     * @param work what to record
+     * @return the recorded work, which the caller closes before the kernels; null if this back end cannot record, and
+     *     {@code work} was not run
+     * @throws RuntimeException if the work cannot be recorded
+     */
+    default @Nullable RecordedWork record(Runnable work) {
+        return null;
+    }
+
+    /**
+     * Returns how kernels are launched.
+     *
+     * @return the choices, or null if there are none
+     */
+    default @Nullable LaunchTuning tuning() {
         return null;
     }
 

@@ -3,8 +3,10 @@ package dev.dropless.cli.gpu;
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import dev.dropless.blocksparse.Matrix;
+import dev.dropless.blocksparse.Transpose;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -84,6 +86,53 @@ final class Cublas implements AutoCloseable {
                 DEFAULT_ALGORITHM);
     }
 
+    /**
+     * A row-major matrix of every member of a batch.
+     *
+     * @param matrix where the first begins
+     * @param stride elements from row to row
+     * @param step elements from one member to the next
+     */
+    record Operand(Matrix matrix, long stride, long step) {}
+
+    /** c = op(a) op(b) [m, n] summed over k, for every member of a batch. */
+    record Batched(Operand a, Transpose ta, Operand b, Transpose tb, Operand c, int m, int n, int k, int batch) {
+
+        double flops() {
+            return 2.0 * m * n * k * batch;
+        }
+    }
+
+    /** All products of a batch; column-major they are c^T = op(b)^T op(a)^T. */
+    void gemmBf16(Batched p) {
+        call(
+                library,
+                "cublasGemmStridedBatchedEx",
+                handle,
+                p.tb == Transpose.T ? TRANSPOSED : PLAIN,
+                p.ta == Transpose.T ? TRANSPOSED : PLAIN,
+                p.n,
+                p.m,
+                p.k,
+                one,
+                p.b.matrix.segment(),
+                BF16,
+                Math.toIntExact(p.b.stride),
+                p.b.step,
+                p.a.matrix.segment(),
+                BF16,
+                Math.toIntExact(p.a.stride),
+                p.a.step,
+                zero,
+                p.c.matrix.segment(),
+                BF16,
+                Math.toIntExact(p.c.stride),
+                p.c.step,
+                p.batch,
+                COMPUTE_F32,
+                DEFAULT_ALGORITHM);
+    }
+
     /** Waits for the device. */
     void await() {
         call(driver, "cuCtxSynchronize");
@@ -92,7 +141,11 @@ final class Cublas implements AutoCloseable {
     private static void call(SymbolLookup library, String function, Object... arguments) {
         MemoryLayout[] layouts = new MemoryLayout[arguments.length];
         for (int i = 0; i < arguments.length; i++) {
-            layouts[i] = arguments[i] instanceof MemorySegment ? ADDRESS : JAVA_INT;
+            layouts[i] = switch (arguments[i]) {
+                case MemorySegment _ -> ADDRESS;
+                case Long _ -> JAVA_LONG;
+                default -> JAVA_INT;
+            };
         }
         int status;
         try {

@@ -192,7 +192,7 @@ public final class DeviceComparisons {
 
     /** Compares products of dense and block-sparse matrices in all transpositions. */
     public void blockSparse() {
-        Topology topology = Topology.of(ids(new Size(150, 0, 0, 4, 2), 3), 2, 4);
+        Topology topology = Topology.of(ids(new Size(quick ? 20 : 150, 0, 0, 4, 2), 3), 2, 4);
         List<BlockPattern> patterns = List.of(
                 MoeBlockPattern.exact(topology, 32, 80),
                 MoeBlockPattern.padded(topology, 64, 128),

@@ -15,9 +15,11 @@ import dev.dropless.topology.Topology;
 import java.lang.foreign.Arena;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SplittableRandom;
+import org.jspecify.annotations.Nullable;
 
-/** The expert path of one layer on one back end, all operands of one type in its memory, gradients of weights in F32. */
+/** The expert path of one layer on one back end, all operands of one type in its memory. */
 final class DeviceRun implements AutoCloseable {
 
     /** Rows of random numbers that are made; larger matrices repeat them. */
@@ -31,35 +33,87 @@ final class DeviceRun implements AutoCloseable {
     private final KernelMemory.Scope scope;
     private final ExpertPlan plan;
     private final ExpertWeights weights;
-    private final ExpertWeights gradients;
+    private final @Nullable ExpertWeights gradients;
+    private final boolean ownsWeights;
     private final Map<String, Matrix> matrices = new LinkedHashMap<>();
 
+    /** Over weights of its own, which are equal on every back end, with gradients in F32. */
     DeviceRun(
             Kernels kernels, Topology topology, ExpertShape shape, Activation activation, ElementType type, long seed) {
-        this.kernels = kernels;
-        this.experts = kernels.experts();
-        this.topology = topology;
-        this.shape = shape;
-        this.activation = activation;
-        this.scope = kernels.memory().open();
-        this.plan = experts.plan(topology);
-        this.weights = experts.allocate(shape, type);
-        this.gradients = experts.allocate(shape, ElementType.F32);
-        int n = topology.rows();
-        int t = topology.tokens();
+        this(
+                kernels,
+                topology,
+                activation,
+                kernels.experts().allocate(shape, type),
+                kernels.experts().allocate(shape, ElementType.F32),
+                true);
         SplittableRandom random = new SplittableRandom(seed);
+        int t = topology.tokens();
         input("x", type, t, shape.hiddenSize(), 1, random);
         input("dY", type, t, shape.hiddenSize(), 1, random);
         input("w", ElementType.F32, t, topology.topK(), 1, random);
+        loadWeights(type, random);
+    }
+
+    private DeviceRun(
+            Kernels kernels,
+            Topology topology,
+            Activation activation,
+            ExpertWeights weights,
+            @Nullable ExpertWeights gradients,
+            boolean ownsWeights) {
+        this.kernels = kernels;
+        this.experts = kernels.experts();
+        this.topology = topology;
+        this.shape = weights.shape();
+        this.activation = activation;
+        this.scope = kernels.memory().open();
+        this.plan = experts.plan(topology);
+        this.weights = weights;
+        this.gradients = gradients;
+        this.ownsWeights = ownsWeights;
+        ElementType type = weights.type();
+        int n = topology.rows();
+        int t = topology.tokens();
         matrices.put("pre", scope.allocate(type, n, shape.preActivations()));
         matrices.put("hidden", scope.allocate(type, n, shape.ffnHiddenSize()));
         matrices.put("out", scope.allocate(type, n, shape.hiddenSize()));
         matrices.put("y", scope.allocate(type, t, shape.hiddenSize()));
-        matrices.put("dPre", scope.allocate(type, n, shape.preActivations()));
-        matrices.put("dW", scope.allocate(ElementType.F32, t, topology.topK()));
-        matrices.put("dRows", scope.allocate(type, n, shape.hiddenSize()));
-        matrices.put("dX", scope.allocate(type, t, shape.hiddenSize()));
-        loadWeights(type, random);
+        if (gradients != null) {
+            matrices.put("dPre", scope.allocate(type, n, shape.preActivations()));
+            matrices.put("dW", scope.allocate(ElementType.F32, t, topology.topK()));
+            matrices.put("dRows", scope.allocate(type, n, shape.hiddenSize()));
+            matrices.put("dX", scope.allocate(type, t, shape.hiddenSize()));
+        }
+    }
+
+    /**
+     * Over weights of somebody else.
+     *
+     * @param weights not closed
+     * @param gradients added to and not closed; null for a run that goes forward alone
+     * @param x tokens
+     * @param dY gradient of the output
+     */
+    static DeviceRun over(
+            Kernels kernels,
+            Topology topology,
+            Activation activation,
+            ExpertWeights weights,
+            @Nullable ExpertWeights gradients,
+            Matrix x,
+            Matrix dY) {
+        DeviceRun run = new DeviceRun(kernels, topology, activation, weights, gradients, false);
+        run.matrices.put("x", x);
+        run.matrices.put("dY", dY);
+        Matrix w = run.scope.allocate(ElementType.F32, topology.tokens(), topology.topK());
+        new RandomFill(kernels, topology.rows()).fill(w, 1);
+        run.matrices.put("w", w);
+        return run;
+    }
+
+    private ExpertWeights gradients() {
+        return Objects.requireNonNull(gradients, "a run that goes forward alone");
     }
 
     private Matrix get(String name) {
@@ -111,12 +165,28 @@ final class DeviceRun implements AutoCloseable {
     }
 
     void forward() {
-        experts.up(plan, get("x"), null, weights, activation, get("pre"), get("hidden"));
-        experts.down(plan, get("hidden"), weights, get("out"));
+        up();
+        down();
         experts.combine(plan, get("out"), get("w"), get("y"), false);
     }
 
     void backward() {
+        downDgrad();
+        downWgrad();
+        upDgrad();
+        upWgrad();
+        experts.aggregate(plan, get("dRows"), null, null, get("dX"), false, null);
+    }
+
+    void up() {
+        experts.up(plan, get("x"), null, weights, activation, get("pre"), get("hidden"));
+    }
+
+    void down() {
+        experts.down(plan, get("hidden"), weights, get("out"));
+    }
+
+    void downDgrad() {
         experts.downDgrad(
                 plan,
                 get("dY"),
@@ -128,19 +198,18 @@ final class DeviceRun implements AutoCloseable {
                 false,
                 get("dPre"),
                 get("dW"));
-        experts.downWgrad(plan, get("hidden"), get("dY"), get("w"), gradients);
+    }
+
+    void downWgrad() {
+        experts.downWgrad(plan, get("hidden"), get("dY"), get("w"), gradients());
+    }
+
+    void upDgrad() {
         experts.upDgrad(plan, get("dPre"), weights, get("dRows"));
-        experts.upWgrad(plan, get("x"), null, get("dPre"), gradients);
-        experts.aggregate(plan, get("dRows"), null, null, get("dX"), false, null);
     }
 
-    void clearGradients() {
-        gradients.zero();
-    }
-
-    /** Waits until everything queued is done. */
-    void await() {
-        Timing.await(kernels, scope);
+    void upWgrad() {
+        experts.upWgrad(plan, get("x"), null, get("dPre"), gradients());
     }
 
     /** Results as plain numbers, by name. */
@@ -153,7 +222,7 @@ final class DeviceRun implements AutoCloseable {
             for (int e = 0; shape.has(part) && e < shape.numExperts(); e++) {
                 try (Arena arena = Arena.ofConfined()) {
                     Matrix host = Matrix.allocate(arena, ElementType.F32, shape.rows(part), shape.columns(part));
-                    gradients.store(part, e, host, Transpose.N);
+                    gradients().store(part, e, host, Transpose.N);
                     results.put("d" + part + " of expert " + e, host.toDoubles());
                 }
             }
@@ -169,15 +238,12 @@ final class DeviceRun implements AutoCloseable {
         }
     }
 
-    /** Useful floating-point operations of a forward pass; a backward pass has twice as many. */
-    double flops() {
-        return 2.0 * topology.rows() * shape.hiddenSize() * ((double) shape.preActivations() + shape.ffnHiddenSize());
-    }
-
     @Override
     public void close() {
-        gradients.close();
-        weights.close();
+        if (ownsWeights) {
+            gradients().close();
+            weights.close();
+        }
         plan.close();
         scope.close();
     }

@@ -26,8 +26,29 @@ public final class GpuParts {
 
     private static final String CONTRACT = "contract";
 
-    /** A part and how long it may take. */
-    record Part(String name, int seconds) {}
+    /** The part whose fact of this name those after it are given. */
+    private static final String CEILINGS = "ceilings";
+
+    /** What ending a process may take, beyond a part's limit. */
+    private static final int END_SECONDS = 3;
+
+    /** Of a quick run, which may be over a CPU that stands in for a GPU. */
+    private static final int QUICK_FACTOR = 4;
+
+    /** Less than this is not worth beginning a part. */
+    private static final int LEAST_SECONDS = 3;
+
+    /**
+     * A part and how long it may take.
+     *
+     * @param quick whether a quick run has it
+     */
+    record Part(String name, int seconds, boolean quick) {
+
+        Part(String name, int seconds) {
+            this(name, seconds, true);
+        }
+    }
 
     /** How a part is started. */
     @FunctionalInterface
@@ -36,15 +57,31 @@ public final class GpuParts {
         List<String> of(Part part, Path output, int seconds) throws IOException;
     }
 
-    private static final List<Part> PARTS = List.of(
-            new Part("device", 30),
-            new Part("ceilings", 45),
-            new Part("kernels", 60),
-            new Part("engines", 45),
-            new Part(CONTRACT, 90),
-            new Part("cases-f32", 60),
-            new Part("cases-bf16", 60),
-            new Part("shapes", 150));
+    /** What matters most comes first. The limits add up to less than a run may take, so that no part is cut short by those before it. */
+    static final List<Part> PARTS = List.of(
+            new Part("device", 12),
+            new Part("engines", 35),
+            new Part(CEILINGS, 30),
+            new Part("mixtral-8x7b", 22, false),
+            new Part("olmoe-1b-7b", 14),
+            new Part("qwen3-30b-a3b", 16, false),
+            new Part("dsv3-full", 28, false),
+            new Part("decode-qwen3-t16", 10),
+            new Part("blocks", 24),
+            new Part("kernels", 45),
+            new Part("cases-f32", 35),
+            new Part("cases-bf16", 40),
+            new Part(CONTRACT, 40),
+            new Part("sonic-120b-n2048", 14, false),
+            new Part("sonic-30b-n1024", 12, false),
+            new Part("sonic-7b-n256", 10, false),
+            new Part("dsv3-ep8", 14, false),
+            new Part("decode", 10, false),
+            new Part("megablocks", 18, false),
+            new Part("portable", 16));
+
+    /** Parts that only {@code --part} names. */
+    private static final List<String> ALONE = List.of("tune");
 
     private final long deadline;
     private final String backend;
@@ -52,6 +89,7 @@ public final class GpuParts {
     private final Consumer<String> progress;
     private final List<Part> parts;
     private final Commands commands;
+    private String ceilings = Ceilings.UNKNOWN.toString();
     private boolean passed = true;
 
     /**
@@ -87,7 +125,8 @@ public final class GpuParts {
      * @return their names
      */
     public static List<String> names() {
-        return PARTS.stream().map(Part::name).filter(n -> !n.equals(CONTRACT)).toList();
+        return Stream.concat(PARTS.stream().map(Part::name).filter(n -> !n.equals(CONTRACT)), ALONE.stream())
+                .toList();
     }
 
     /**
@@ -112,7 +151,8 @@ public final class GpuParts {
             Map<String, @Nullable Object> result = run(part);
             results.add(result);
             progress.accept(String.format(
-                    Locale.ROOT, "%-11s %s (%s s)", part.name, result.get("status"), result.get("seconds")));
+                    Locale.ROOT, "%-16s %s (%s s)", part.name, result.get("status"), result.get("seconds")));
+            read(result.get("report"));
         }
         Map<String, @Nullable Object> all = new LinkedHashMap<>();
         all.put("schema", GpuReport.SCHEMA);
@@ -122,21 +162,38 @@ public final class GpuParts {
         return Json.writePretty(all);
     }
 
+    /** Prints what a part measured, and keeps the ceilings. */
+    private void read(@Nullable Object report) {
+        if (!(report instanceof Map<?, ?> written)) {
+            return;
+        }
+        if (written.get("measurements") instanceof List<?> rows) {
+            for (Object row : rows) {
+                if (row instanceof Map<?, ?> values) {
+                    progress.accept(Measured.line(values));
+                }
+            }
+        }
+        if (written.get("facts") instanceof Map<?, ?> facts && facts.get(CEILINGS) instanceof String found) {
+            ceilings = found;
+        }
+    }
+
     private Map<String, @Nullable Object> run(Part part) throws IOException, InterruptedException {
         Map<String, @Nullable Object> result = new LinkedHashMap<>();
         result.put("part", part.name);
-        long left = TimeUnit.NANOSECONDS.toSeconds(deadline - System.nanoTime());
-        if (left < 5) {
+        long left = TimeUnit.NANOSECONDS.toSeconds(deadline - System.nanoTime()) - END_SECONDS;
+        if (left < LEAST_SECONDS) {
             return end(result, "left out: the time was up", 0, false);
         }
         String tests = System.getProperty(TESTS);
         if (part.name.equals(CONTRACT) && tests == null) {
             return end(result, "left out: the contract tests are only in a bundle", 0, true);
         }
-        if (part.name.equals(CONTRACT) && quick) {
+        if (quick && (!part.quick || part.name.equals(CONTRACT))) {
             return end(result, "left out: the run is a quick one", 0, true);
         }
-        int limit = (int) Math.min(part.seconds, left);
+        int limit = (int) Math.min(quick ? QUICK_FACTOR * part.seconds : part.seconds, left);
         Path output = Files.createTempFile("dropless-" + part.name, ".json");
         Path log = Files.createTempFile("dropless-" + part.name, ".log");
         long start = System.nanoTime();
@@ -147,7 +204,8 @@ public final class GpuParts {
                     .start();
             boolean ended = process.waitFor(limit, TimeUnit.SECONDS);
             if (!ended) {
-                process.destroyForcibly().waitFor();
+                process.destroyForcibly()
+                        .waitFor(END_SECONDS, TimeUnit.SECONDS); // a driver can hold on to one that has ended
             }
             if (Files.size(output) > 0) {
                 result.put("report", parse(output));
@@ -213,6 +271,8 @@ public final class GpuParts {
                 backend,
                 "--json",
                 output.toString(),
+                "--ceilings",
+                ceilings,
                 "--seconds",
                 Integer.toString(seconds)));
         if (quick) {

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /** Results of one part, in the form that all parts and the peers' script share. */
@@ -17,10 +18,22 @@ public final class GpuReport {
     private final List<@Nullable Object> comparisons = new ArrayList<>();
     private final List<@Nullable Object> measurements = new ArrayList<>();
     private final List<@Nullable Object> notes = new ArrayList<>();
+    private final Consumer<GpuReport> changed;
     private int failed;
 
     /** An empty report. */
-    public GpuReport() {}
+    public GpuReport() {
+        this(report -> {});
+    }
+
+    /**
+     * An empty report.
+     *
+     * @param changed is given this after every measurement: what was measured until a part is stopped is worth having
+     */
+    public GpuReport(Consumer<GpuReport> changed) {
+        this.changed = changed;
+    }
 
     /**
      * States something about the machine.
@@ -40,7 +53,18 @@ public final class GpuReport {
      * @param limit what it may be; NaN never passes
      */
     public void compare(String name, double error, double limit) {
-        boolean passed = error <= limit;
+        compare(name, error, limit, error <= limit);
+    }
+
+    /**
+     * Adds a comparison that something else than its limit decides.
+     *
+     * @param name what was compared
+     * @param error what was found
+     * @param limit what it may be without an explanation, which a note gives
+     * @param passed whether it is good
+     */
+    public void compare(String name, double error, double limit, boolean passed) {
         if (!passed) {
             failed++;
         }
@@ -52,25 +76,10 @@ public final class GpuReport {
         comparisons.add(row);
     }
 
-    /**
-     * Adds a time.
-     *
-     * @param name what ran
-     * @param milliseconds of one run, the median
-     * @param teraflops useful floating-point operations per second / 10^12; 0 where nothing is multiplied
-     * @param gigabytes bytes moved per second / 10^9; 0 where that is not the point
-     */
-    public void measure(String name, double milliseconds, double teraflops, double gigabytes) {
-        Map<String, @Nullable Object> row = new LinkedHashMap<>();
-        row.put("name", name);
-        row.put("milliseconds", milliseconds);
-        if (teraflops > 0) {
-            row.put("tflops", teraflops);
-        }
-        if (gigabytes > 0) {
-            row.put("gbps", gigabytes);
-        }
-        measurements.add(row);
+    /** Adds a row of measurements. */
+    void add(Measured row) {
+        measurements.add(row.values());
+        changed.accept(this);
     }
 
     /**

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Measures what PyTorch reaches on this GPU at the shapes of gpu-check, into the same JSON form ("dropless-gpu-1").
 
-    python3 gpu_peers.py --json peers.json [--seconds 180]
+    python3 gpu_peers.py --json peers.json [--seconds 180] [--only ceilings]
 
 Measured: a dense bf16 product in bursts and sustained; per shape, forward through torch._grouped_mm where it exists, and through a
 loop over the experts. Both get rows that are already gathered and sorted; activation and combine are included. Times are medians of
-five samples; a sample is at least 20 ms.
+five samples; a sample is at least 20 ms and comes after a pause, as in gpu-check. The sustained product runs for two seconds.
 """
 import argparse
 import json
@@ -32,19 +32,35 @@ SHAPES = [  # name, tokens, hidden, ffn, experts, top-k, gated
 ]
 
 
-def median_ms(torch, work, sample_ms=20.0):
-    work()
+def sample(torch, work, runs):
+    start = time.perf_counter()
+    for _ in range(runs):
+        work()
     torch.cuda.synchronize()
+    return (time.perf_counter() - start) * 1e3
 
-    def sample(runs):
-        start = time.perf_counter()
-        for _ in range(runs):
-            work()
-        torch.cuda.synchronize()
-        return (time.perf_counter() - start) * 1e3
 
-    runs = int(max(1, min(1000, sample_ms / max(sample(1), 1e-3))))
-    return statistics.median(sample(runs) / runs for _ in range(5))
+def runs_in(torch, work, milliseconds):
+    sample(torch, work, 1)
+    return int(max(1, min(1000, milliseconds / max(sample(torch, work, 1), 1e-3))))
+
+
+def median_ms(torch, work, sample_ms=20.0):
+    runs = runs_in(torch, work, sample_ms)
+    samples = []
+    for _ in range(5):
+        time.sleep(sample_ms / 1e3)
+        samples.append(sample(torch, work, runs) / runs)
+    return statistics.median(samples)
+
+
+def sustained_ms(torch, work, least_ms=2000.0):
+    runs = runs_in(torch, work, least_ms / 8)
+    spent, count = 0.0, 0
+    while spent < least_ms:
+        spent += sample(torch, work, runs)
+        count += runs
+    return spent / count
 
 
 class Layer:
@@ -101,8 +117,8 @@ def ceilings(torch, add):
     a = torch.randn(size, size, device="cuda", dtype=torch.bfloat16)
     b = torch.randn(size, size, device="cuda", dtype=torch.bfloat16)
     c = torch.empty_like(a)
-    for name, sample_ms in (("burst", 20.0), ("sustained", 1000.0)):
-        ms = median_ms(torch, lambda: torch.matmul(a, b.T, out=c), sample_ms)
+    for name, measure in (("burst", median_ms), ("sustained", sustained_ms)):
+        ms = measure(torch, lambda: torch.matmul(a, b.T, out=c))
         add(f"torch bf16 8192^3 {name}", ms, tflops=2.0 * size**3 / ms / 1e9)
     ms = median_ms(torch, lambda: c.copy_(a))
     add("torch copy 128 MiB", ms, gbps=2.0 * a.numel() * 2 / ms / 1e6)
@@ -133,6 +149,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", required=True)
     parser.add_argument("--seconds", type=float, default=180)
+    parser.add_argument("--only", choices=["ceilings"], help="measure no shapes")
     options = parser.parse_args()
     try:
         import torch
@@ -150,8 +167,9 @@ def main():
         measurements.append({"name": name, "milliseconds": ms, **rates})
 
     ceilings(torch, add)
-    with torch.no_grad():
-        shapes(torch, add, notes, deadline)
+    if options.only != "ceilings":
+        with torch.no_grad():
+            shapes(torch, add, notes, deadline)
     facts = {
         "device": torch.cuda.get_device_name(),
         "torch": torch.__version__,

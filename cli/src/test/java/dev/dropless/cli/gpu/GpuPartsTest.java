@@ -51,6 +51,12 @@ class GpuPartsTest {
         assertThat(lines).hasSize(4);
     }
 
+    /** A device's loan is short: no part may be cut off by those before it. */
+    @Test
+    void theLimitsOfAllPartsAddUpToLessThanARunMayTake() {
+        assertThat(GpuParts.PARTS.stream().mapToInt(Part::seconds).sum()).isLessThanOrEqualTo(455);
+    }
+
     @Test
     void partsAreLeftOutWhenTheTimeIsUp() throws Exception {
         GpuParts parts = new GpuParts(

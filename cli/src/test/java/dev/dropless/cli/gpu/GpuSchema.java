@@ -12,6 +12,20 @@ import org.jspecify.annotations.Nullable;
 /** The form "dropless-gpu-1" as docs/gpu-check.md describes it. */
 public final class GpuSchema {
 
+    /** What a row of measurements may say. */
+    private static final Set<String> ROW = Set.of(
+            "milliseconds",
+            "skipped",
+            "tflops",
+            "gbps",
+            "of_burst",
+            "of_sustained",
+            "floor_milliseconds",
+            "of_floor",
+            "of_cublas",
+            "anchor",
+            "of_anchor");
+
     private GpuSchema() {}
 
     /** Checks a file and returns its parts. */
@@ -53,10 +67,30 @@ public final class GpuSchema {
             assertThat(comparison.get("passed")).isInstanceOf(Boolean.class);
         }
         for (Object row : list(all.get("measurements"))) {
-            Map<String, Object> measurement = object(row, Set.of("name", "milliseconds"), Set.of("tflops", "gbps"));
-            assertThat(((Number) measurement.get("milliseconds")).doubleValue()).isPositive();
+            measurement(row);
         }
         assertThat(list(all.get("notes"))).allMatch(String.class::isInstance);
+    }
+
+    private static void measurement(@Nullable Object row) {
+        Map<String, Object> measurement = object(row, Set.of("name"), ROW);
+        assertThat(measurement.get("name")).isInstanceOf(String.class);
+        if (measurement.containsKey("skipped")) {
+            assertThat(measurement.keySet()).containsExactlyInAnyOrder("name", "skipped");
+            assertThat(measurement.get("skipped")).isInstanceOf(String.class);
+            return;
+        }
+        assertThat(measurement).containsKey("milliseconds");
+        measurement.forEach((key, value) -> {
+            if (!key.equals("name") && !key.equals("anchor")) {
+                assertThat(((Number) value).doubleValue()).as(key).isPositive();
+            }
+        });
+        if (measurement.containsKey("anchor")) {
+            Map<String, Object> anchor =
+                    object(measurement.get("anchor"), Set.of("source"), Set.of("tflops", "of_cublas"));
+            assertThat(anchor).hasSize(2);
+        }
     }
 
     @SuppressWarnings("unchecked") // keys of a JSON object are strings

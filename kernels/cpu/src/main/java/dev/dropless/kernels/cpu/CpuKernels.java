@@ -3,7 +3,6 @@ package dev.dropless.kernels.cpu;
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.spi.BlockSparseKernels;
 import dev.dropless.blocksparse.spi.ExpertKernels;
-import dev.dropless.blocksparse.spi.HostMemory;
 import dev.dropless.blocksparse.spi.KernelMemory;
 import dev.dropless.blocksparse.spi.Kernels;
 import dev.dropless.topology.TaskRunner;
@@ -15,11 +14,12 @@ final class CpuKernels implements Kernels {
     private final CpuTaskRunner tasks;
     private final BlockSparseKernels blockSparse;
     private final ExpertKernels experts;
-    private final KernelMemory memory = new HostMemory();
+    private final PooledMemory memory;
 
     CpuKernels(TileKernels tile, int threads) {
         this.tile = tile;
         this.tasks = new CpuTaskRunner(threads);
+        this.memory = new PooledMemory(tile::allocate);
         ProductRunner runner = new ProductRunner(tile, tasks, new Scratch.Pool());
         this.blockSparse = new CpuBlockSparseKernels(runner);
         this.experts = new CpuExpertKernels(runner);
@@ -64,5 +64,6 @@ final class CpuKernels implements Kernels {
     @Override
     public void close() {
         tasks.close();
+        memory.close();
     }
 }

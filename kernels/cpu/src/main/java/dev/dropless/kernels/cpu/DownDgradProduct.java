@@ -54,41 +54,46 @@ final class DownDgradProduct extends RowProduct {
         int count = Math.min(TileKernels.PANEL, ffn - f);
         int first = topology.offset(expert) + row;
         int size = rows * TileKernels.PANEL;
-        float[] gate = scratch.buffer(0, size);
-        float[] up = scratch.buffer(1, size);
-        float[] hidden = scratch.buffer(2, size);
-        readTile(operands.pre, first, rows, f, count, scratch.bufferStorage(0), TileKernels.PANEL);
+        scratch.buffer(0, size);
+        scratch.buffer(1, size);
+        scratch.buffer(2, size);
+        scratch.buffer(3, size);
+        float[] factors = scratch.buffer(4, rows);
+        Storage gate = scratch.bufferStorage(0);
+        Storage up = scratch.bufferStorage(1);
+        Storage hidden = scratch.bufferStorage(2);
+        readTile(operands.pre, first, rows, f, count, gate, TileKernels.PANEL);
         if (shape.gated()) {
-            readTile(operands.pre, first, rows, ffn + f, count, scratch.bufferStorage(1), TileKernels.PANEL);
+            readTile(operands.pre, first, rows, ffn + f, count, up, TileKernels.PANEL);
         }
-        boolean dots = operands.partialDots.length > 0;
-        if (operands.recomputeHidden) {
-            if (shape.gated()) {
-                kernels.activateGated(activation, size, gate, 0, up, 0, hidden, 0);
-            } else {
-                kernels.activate(activation, size, gate, 0, hidden, 0);
-            }
-            writeTile(scratch.bufferStorage(2), 0, TileKernels.PANEL, count, operands.hidden, first, rows, f);
-        } else if (dots) {
-            readTile(operands.hidden, first, rows, f, count, scratch.bufferStorage(2), TileKernels.PANEL);
+        if (!operands.recomputeHidden && operands.partialDots.length > 0) {
+            readTile(operands.hidden, first, rows, f, count, hidden, TileKernels.PANEL);
+        }
+        for (int i = 0; i < rows; i++) {
+            factors[i] = operands.combineWeights.ofRow(first + i);
         }
         int panels = panels(expert);
-        for (int i = 0; i < rows; i++) {
-            int at = i * TileKernels.PANEL;
-            if (dots) {
-                operands.partialDots[(first + i) * panels + panel] =
-                        kernels.dot(count, hidden, at, tile, offset + at, scratch.lanes);
-            }
-            if (!operands.combineWeights.absent()) {
-                kernels.scale(TileKernels.PANEL, operands.combineWeights.ofRow(first + i), tile, offset + at);
-            }
+        kernels.differentiateTile(
+                activation,
+                shape.gated(),
+                operands.recomputeHidden,
+                rows,
+                scratch.results,
+                offset,
+                gate,
+                up,
+                hidden,
+                factors,
+                operands.partialDots,
+                first * panels + panel,
+                panels,
+                scratch.bufferStorage(3));
+        if (operands.recomputeHidden) {
+            writeTile(hidden, 0, TileKernels.PANEL, count, operands.hidden, first, rows, f);
         }
+        writeTile(gate, 0, TileKernels.PANEL, count, operands.dPre, first, rows, f);
         if (shape.gated()) {
-            kernels.differentiateGated(activation, size, tile, offset, gate, 0, up, 0, hidden);
-            writeTile(scratch.bufferStorage(1), 0, TileKernels.PANEL, count, operands.dPre, first, rows, ffn + f);
-        } else {
-            kernels.differentiate(activation, size, tile, offset, gate, 0);
+            writeTile(up, 0, TileKernels.PANEL, count, operands.dPre, first, rows, ffn + f);
         }
-        writeTile(scratch.bufferStorage(0), 0, TileKernels.PANEL, count, operands.dPre, first, rows, f);
     }
 }

@@ -1,6 +1,6 @@
 package dev.dropless.kernels.cpu;
 
-/** Leaves everything but products and copies to other kernels. */
+/** Leaves everything but products and copies to other kernels; what can be done better is overridden. */
 abstract class ElementwiseKernels implements TileKernels {
 
     /** What computes elementwise. */
@@ -26,12 +26,12 @@ abstract class ElementwiseKernels implements TileKernels {
     }
 
     @Override
-    public final void activate(FloatActivation activation, int n, float[] a, int aOffset, float[] h, int hOffset) {
+    public void activate(FloatActivation activation, int n, float[] a, int aOffset, float[] h, int hOffset) {
         others.activate(activation, n, a, aOffset, h, hOffset);
     }
 
     @Override
-    public final void activateGated(
+    public void activateGated(
             FloatActivation activation, int n, float[] a, int aOffset, float[] b, int bOffset, float[] h, int hOffset) {
         others.activateGated(activation, n, a, aOffset, b, bOffset, h, hOffset);
     }
@@ -53,5 +53,38 @@ abstract class ElementwiseKernels implements TileKernels {
             int bOffset,
             float[] h) {
         others.differentiateGated(activation, n, g, gOffset, a, aOffset, b, bOffset, h);
+    }
+
+    @Override
+    public void differentiateTile(
+            FloatActivation activation,
+            boolean gated,
+            boolean recompute,
+            int rows,
+            Storage g,
+            int gOffset,
+            Storage a,
+            Storage b,
+            Storage h,
+            float[] factors,
+            float[] dots,
+            int dotsOffset,
+            int dotsStride,
+            Storage scratch) {
+        others.differentiateTile(
+                activation,
+                gated,
+                recompute,
+                rows,
+                g,
+                gOffset,
+                a,
+                b,
+                h,
+                factors,
+                dots,
+                dotsOffset,
+                dotsStride,
+                scratch);
     }
 }

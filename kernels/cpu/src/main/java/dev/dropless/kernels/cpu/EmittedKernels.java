@@ -183,16 +183,15 @@ final class EmittedKernels extends EmittedRows {
         return "emitted %s%s, %s".formatted(set, pairs ? " with bfloat16 pairs" : "", others.description());
     }
 
-    /** Runs of a huge page and more get huge pages, others a cache line's alignment. */
+    /** Zero-filled; runs of a huge page and more get huge pages. */
+    @Override
+    public MemorySegment allocate(Arena arena, long bytes) {
+        return bytes < LargePages.PAGE ? arena.allocate(bytes, Matrix.ALIGNMENT) : LargePages.allocate(arena, bytes);
+    }
+
     @Override
     public Storage.Allocator weights(Arena arena) {
-        return (format, elements) -> {
-            long bytes = (long) elements * format.bytes();
-            MemorySegment segment = bytes < LargePages.PAGE
-                    ? arena.allocate(bytes, Matrix.ALIGNMENT)
-                    : LargePages.allocate(arena, bytes);
-            return Storage.of(format, segment);
-        };
+        return (format, elements) -> Storage.of(format, allocate(arena, (long) elements * format.bytes()));
     }
 
     /** As many as have their sums in registers together. */

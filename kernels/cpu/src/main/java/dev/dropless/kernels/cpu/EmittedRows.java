@@ -7,8 +7,8 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 
-/** Copies, conversions and transpositions of rows in emitted machine code; elementwise work is left to other kernels. */
-abstract class EmittedRows extends ElementwiseKernels {
+/** Copies, conversions and transpositions of rows in emitted machine code. */
+abstract class EmittedRows extends EmittedElementwise {
 
     /** Critical calls, as short as those of {@link EmittedKernels}. */
     private static final class Calls {
@@ -40,17 +40,13 @@ abstract class EmittedRows extends ElementwiseKernels {
         private Avx2() {}
     }
 
-    /** Vector length. */
-    final Width width;
-
     /** Between formats. */
     final EmittedConversions conversions;
 
     private final EmittedCopies copies;
 
     EmittedRows(Width width, TileKernels others) {
-        super(others);
-        this.width = width;
+        super(width, others);
         this.conversions = width == Width.ZMM ? Avx512.CONVERSIONS : Avx2.CONVERSIONS;
         this.copies = width == Width.ZMM ? Avx512.COPIES : Avx2.COPIES;
     }

@@ -1,16 +1,32 @@
 package dev.dropless.kernels.cpu;
 
 import dev.dropless.blocksparse.Activation;
+import java.lang.foreign.MemorySegment;
 
-/** The constants of an {@link Activation} in the precision that the kernels compute with. */
-record FloatActivation(Activation.Function function, float alpha, float gateMax, float upLimit, float upOffset) {
+/**
+ * The constants of an {@link Activation} in the precision that the kernels compute with.
+ *
+ * @param table for emitted code: see {@link EmittedActivations}
+ */
+record FloatActivation(
+        Activation.Function function,
+        float alpha,
+        float gateMax,
+        float upLimit,
+        float upOffset,
+        MemorySegment table) {
 
     static FloatActivation of(Activation activation) {
+        float alpha = (float) activation.alpha();
+        float gateMax = (float) activation.gateMax();
+        float upLimit = (float) activation.upLimit();
+        float upOffset = (float) activation.upOffset();
         return new FloatActivation(
                 activation.function(),
-                (float) activation.alpha(),
-                (float) activation.gateMax(),
-                (float) activation.upLimit(),
-                (float) activation.upOffset());
+                alpha,
+                gateMax,
+                upLimit,
+                upOffset,
+                EmittedActivations.table(alpha, gateMax, upLimit, upOffset));
     }
 }

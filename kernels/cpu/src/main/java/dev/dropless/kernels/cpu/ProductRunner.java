@@ -39,7 +39,13 @@ final class ProductRunner {
     /** Rows of a packed block: the more, the less often the right operand is read; shallow blocks may be higher and still fit the second-level cache. */
     static int maxRows(Product product, int group) {
         int most = product.form() == Product.Form.COLUMNS ? MAX_INTERLEAVED_ROWS : MAX_ROWS;
-        return Math.min(BLOCK_ELEMENTS / Math.clamp(product.depth(group), 1, TERMS), most);
+        int rows = Math.min(BLOCK_ELEMENTS / Math.clamp(product.depth(group), 1, TERMS), most);
+        return rows - rows % rowUnit(product);
+    }
+
+    /** What rows of a product are cut into multiples of: where they are packed as panels, the last one of every task is filled up. */
+    static int rowUnit(Product product) {
+        return product.form() == Product.Form.WEIGHTS_LEFT ? TileKernels.PANEL : 1;
     }
 
     TileKernels kernels() {
@@ -280,27 +286,35 @@ final class ProductRunner {
         }
     }
 
+    /**
+     * All columns with the weights of as many results as have their sums in registers together, then with the next ones: those are fetched meanwhile, and little else passes
+     * through the cache before they are read.
+     */
     private void multiplyTransposed(
             Product product, Tile task, int panel, int k, int terms, int tile, Scratch scratch) {
         int height = product.prepareTile(task.group, panel, k, terms, scratch);
         int columns = Math.ceilDiv(task.rows, TileKernels.PANEL);
-        int square = TileKernels.PANEL * TileKernels.PANEL;
-        for (int column = 0; column < columns; column++) {
-            int missing = task.rows - column * TileKernels.PANEL;
-            int next = scratch.panelOffset + square + column * square / columns;
-            kernels.multiplyPanels(
-                    height,
-                    terms,
-                    missing <= TileKernels.BLOCK ? TileKernels.BLOCK : TileKernels.PANEL,
-                    scratch.panels,
-                    scratch.panelOffset,
-                    scratch.panelStride,
-                    scratch.packed(),
-                    column * terms * TileKernels.PANEL,
-                    scratch.productsStorage(),
-                    tile + column * square,
-                    next,
-                    scratch.panelsAreCached() ? 0 : square / columns);
+        int groups = Math.ceilDiv(height, kernels.interleavedRows());
+        for (int group = 0; group < groups; group++) {
+            int first = height * group / groups;
+            int last = height * (group + 1) / groups;
+            int piece = Math.ceilDiv((last - first) * TileKernels.PANEL, columns);
+            for (int column = 0; column < columns; column++) {
+                int missing = task.rows - column * TileKernels.PANEL;
+                kernels.multiplyPanels(
+                        last - first,
+                        terms,
+                        missing <= TileKernels.BLOCK ? TileKernels.BLOCK : TileKernels.PANEL,
+                        scratch.panels,
+                        scratch.panelOffset + first * TileKernels.PANEL,
+                        scratch.panelStride,
+                        scratch.packed(),
+                        column * terms * TileKernels.PANEL,
+                        scratch.productsStorage(),
+                        tile + (column * TileKernels.PANEL + first) * TileKernels.PANEL,
+                        scratch.panelOffset + last * TileKernels.PANEL + column * piece,
+                        scratch.panelsAreCached() ? 0 : piece);
+            }
         }
     }
 

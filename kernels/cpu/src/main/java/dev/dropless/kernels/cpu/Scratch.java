@@ -38,7 +38,7 @@ final class Scratch {
     /** Partial sums of dot products. */
     final float[] lanes = new float[TileKernels.DOT_LANES];
 
-    private final Storage[] buffers = {NONE, NONE, NONE, NONE};
+    private final Storage[] buffers = {NONE, NONE, NONE, NONE, NONE};
 
     /** Rows and panels of a group. */
     static final class Tile {
@@ -135,7 +135,7 @@ final class Scratch {
     /**
      * A buffer for rows or tiles.
      *
-     * @param index 0..3
+     * @param index 0..4
      * @param length least length
      */
     float[] buffer(int index, int length) {

@@ -1,5 +1,6 @@
 package dev.dropless.kernels.cpu;
 
+import dev.dropless.blocksparse.Matrix;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
@@ -37,6 +38,11 @@ interface TileKernels {
 
     /** Instruction set or vector width, for people. */
     String description();
+
+    /** Memory for rows, aligned to {@link Matrix#ALIGNMENT}, whose content does not matter; it belongs to the arena. */
+    default MemorySegment allocate(Arena arena, long bytes) {
+        return arena.allocate(bytes, Matrix.ALIGNMENT);
+    }
 
     /** Where {@link #multiply} reads weights fastest; what is taken from the system belongs to the arena. */
     default Storage.Allocator weights(Arena arena) {
@@ -301,4 +307,57 @@ interface TileKernels {
             float[] b,
             int bOffset,
             float[] h);
+
+    /**
+     * Everything between the gradient of a tile of hidden values and that of its pre-activations. In order, with rows of PANEL elements in g, a, b and h: h becomes
+     * {@link #activate} or {@link #activateGated} of a and b where it is recomputed; the sum of h[i][j] g[i][j] over j is kept; g[i][j] is multiplied by factor i; a and
+     * b become {@link #differentiate} or {@link #differentiateGated}. Afterwards g is undefined.
+     *
+     * @param gated whether there is b
+     * @param recompute whether h is written before it is read
+     * @param rows how many
+     * @param g floats in an array, from element {@code gOffset} on
+     * @param a floats in an array
+     * @param b floats in an array, of the same size also where there is no gate
+     * @param h floats in an array
+     * @param factors one for each row
+     * @param dots receives the sums, at {@code dotsOffset + i * dotsStride}; or an empty array, if nobody wants them
+     * @param scratch floats in an array, as many as in h
+     */
+    default void differentiateTile(
+            FloatActivation activation,
+            boolean gated,
+            boolean recompute,
+            int rows,
+            Storage g,
+            int gOffset,
+            Storage a,
+            Storage b,
+            Storage h,
+            float[] factors,
+            float[] dots,
+            int dotsOffset,
+            int dotsStride,
+            Storage scratch) {
+        int size = rows * PANEL;
+        float[] gradients = g.array();
+        float[] hidden = h.array();
+        if (recompute && gated) {
+            activateGated(activation, size, a.array(), 0, b.array(), 0, hidden, 0);
+        } else if (recompute) {
+            activate(activation, size, a.array(), 0, hidden, 0);
+        }
+        for (int i = 0; i < rows; i++) {
+            int at = gOffset + i * PANEL;
+            if (dots.length > 0) {
+                dots[dotsOffset + i * dotsStride] = dot(PANEL, hidden, i * PANEL, gradients, at, scratch.array());
+            }
+            scale(PANEL, factors[i], gradients, at);
+        }
+        if (gated) {
+            differentiateGated(activation, size, gradients, gOffset, a.array(), 0, b.array(), 0, scratch.array());
+        } else {
+            differentiate(activation, size, gradients, gOffset, a.array(), 0);
+        }
+    }
 }

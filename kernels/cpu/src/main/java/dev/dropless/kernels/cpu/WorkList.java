@@ -73,12 +73,14 @@ final class WorkList {
         double most = 0;
         for (int g = 0; g < product.groups(); g++) {
             int tiles = tiles(product, g);
+            int unit = ProductRunner.rowUnit(product);
+            int units = Math.ceilDiv(product.rows(g), unit);
             int cuts = cuts(product, g, target);
             for (int tile = 0; tile < tiles; tile++) {
                 for (int cut = 0; cut < cuts; cut++) {
                     groups[next] = g;
-                    firstRows[next] = part(product.rows(g), tile, tiles);
-                    heights[next] = part(product.rows(g), tile + 1, tiles) - firstRows[next];
+                    firstRows[next] = part(units, tile, tiles) * unit;
+                    heights[next] = Math.min(part(units, tile + 1, tiles) * unit, product.rows(g)) - firstRows[next];
                     firstPanels[next] = part(product.panels(g), cut, cuts);
                     widths[next] = part(product.panels(g), cut + 1, cuts) - firstPanels[next];
                     costs[next] = cost(product, g, heights[next], widths[next]);

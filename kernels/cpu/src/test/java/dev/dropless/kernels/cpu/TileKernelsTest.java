@@ -391,7 +391,20 @@ class TileKernelsTest {
     }
 
     @Test
-    void activationsOfAllFunctions() {
+    void vectorActivationsOfAllFunctions() {
+        activationsOfAllFunctions(vector);
+    }
+
+    @Test
+    void emittedActivationsOfAllFunctions() {
+        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        activationsOfAllFunctions(new EmittedKernels(Width.YMM, scalar));
+        if (EmittedKernels.widest() == Width.ZMM) {
+            activationsOfAllFunctions(new EmittedKernels(Width.ZMM, scalar));
+        }
+    }
+
+    private void activationsOfAllFunctions(TileKernels kernels) {
         for (FloatActivation activation : activations()) {
             for (int n : new int[] {31, 2048}) {
                 float[] a = inputs(n);
@@ -401,25 +414,91 @@ class TileKernelsTest {
                 float[] expected = guarded(n);
                 float[] actual = expected.clone();
                 scalar.activate(activation, n, a, 0, expected, 8);
-                vector.activate(activation, n, a, 0, actual, 8);
+                kernels.activate(activation, n, a, 0, actual, 8);
                 assertArrayEquals(expected, actual, what);
                 scalar.activateGated(activation, n, a, 0, b, 0, expected, 8);
-                vector.activateGated(activation, n, a, 0, b, 0, actual, 8);
+                kernels.activateGated(activation, n, a, 0, b, 0, actual, 8);
                 assertArrayEquals(expected, actual, what + " gated");
                 float[] da = a.clone();
                 float[] db = b.clone();
                 float[] vectorA = a.clone();
                 float[] vectorB = b.clone();
                 scalar.differentiateGated(activation, n, g, 0, da, 0, db, 0, new float[n]);
-                vector.differentiateGated(activation, n, g, 0, vectorA, 0, vectorB, 0, new float[n]);
+                kernels.differentiateGated(activation, n, g, 0, vectorA, 0, vectorB, 0, new float[n]);
                 assertArrayEquals(da, vectorA, what + " da");
                 assertArrayEquals(db, vectorB, what + " db");
                 scalar.differentiate(activation, n, g, 0, a, 0);
                 float[] again = inputs(n);
-                vector.differentiate(activation, n, g, 0, again, 0);
+                kernels.differentiate(activation, n, g, 0, again, 0);
                 assertArrayEquals(a, again, what + " derivative");
             }
         }
+    }
+
+    @Test
+    void differentiateTiles() {
+        differentiateTiles(vector);
+        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        differentiateTiles(new EmittedKernels(Width.YMM, scalar));
+        if (EmittedKernels.widest() == Width.ZMM) {
+            differentiateTiles(new EmittedKernels(Width.ZMM, scalar));
+        }
+    }
+
+    private void differentiateTiles(TileKernels kernels) {
+        for (FloatActivation activation : activations()) {
+            for (int rows : new int[] {0, 1, 7, 66}) {
+                for (int variant = 0; variant < 8; variant++) {
+                    boolean gated = (variant & 1) != 0;
+                    boolean recompute = (variant & 2) != 0;
+                    boolean sums = (variant & 4) != 0;
+                    float[][] expected = differentiateTile(scalar, activation, gated, recompute, sums, rows);
+                    float[][] actual = differentiateTile(kernels, activation, gated, recompute, sums, rows);
+                    String what = "%s: %s, %d rows, variant %d".formatted(kernels.description(), activation, rows, variant);
+                    for (int i = 0; i < expected.length; i++) {
+                        assertArrayEquals(expected[i], actual[i], what + ", result " + i);
+                    }
+                }
+            }
+        }
+    }
+
+    /** a, b, h and the sums, between guard elements. */
+    private static float[][] differentiateTile(
+            TileKernels kernels, FloatActivation activation, boolean gated, boolean recompute, boolean sums, int rows) {
+        Random random = new Random(rows);
+        int size = rows * TileKernels.PANEL;
+        float[] a = Arrays.copyOf(inputs(Math.max(size, 1)), size + 8);
+        float[] b = new float[size + 8];
+        float[] g = new float[size + 8];
+        float[] h = new float[size + 8];
+        float[] factors = new float[rows];
+        for (int i = 0; i < size; i++) {
+            b[i] = a[(i * 7 + 3) % size];
+            g[3 + i] = (float) random.nextGaussian();
+            h[i] = recompute ? Float.NaN : (float) random.nextGaussian();
+        }
+        for (int i = 0; i < rows; i++) {
+            factors[i] = (float) random.nextGaussian();
+        }
+        float[] dots = new float[sums ? 3 * rows + 8 : 0];
+        Arrays.fill(dots, GUARD);
+        kernels.differentiateTile(
+                activation,
+                gated,
+                recompute,
+                rows,
+                Storage.of(g),
+                3,
+                Storage.of(a),
+                Storage.of(b),
+                Storage.of(h),
+                factors,
+                dots,
+                2,
+                3,
+                Storage.of(new float[size]));
+        return new float[][] {a, b, h, dots};
     }
 
     static List<FloatActivation> activations() {

@@ -1,6 +1,8 @@
 package dev.dropless.kernels.cuda;
 
 import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.blocksparse.spi.RecordedWork;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Work of an opened CUDA back end, recorded once and started as a whole as often as wanted: small batches are bound by the time it takes to start kernels one by one.
@@ -10,14 +12,16 @@ import dev.dropless.blocksparse.spi.Kernels;
  * what the one saves for the other is the graph's. A plan of a topology of the host stands for one routing: work recorded over it repeats that routing. What cannot be recorded fails with {@link IllegalStateException} or {@link
  * CudaException}: making a plan, copies between host and device, products over a block pattern not used before.
  */
-public final class CudaGraph implements AutoCloseable {
+public final class CudaGraph implements RecordedWork {
 
     private final CudaKernels kernels;
     private final DeviceGraph graph;
+    private final TensorMaps.@Nullable Recorded maps;
 
-    private CudaGraph(CudaKernels kernels, DeviceGraph graph) {
+    private CudaGraph(CudaKernels kernels, DeviceGraph graph, TensorMaps.@Nullable Recorded maps) {
         this.kernels = kernels;
         this.graph = graph;
+        this.maps = maps;
     }
 
     /**
@@ -34,7 +38,25 @@ public final class CudaGraph implements AutoCloseable {
             throw new IllegalArgumentException(
                     "kernels: expected those of backend %s, found %s".formatted(CudaBackend.NAME, kernels.name()));
         }
-        DeviceStream stream = own.stream();
+        HopperLaunches hopper = own.hopper();
+        TensorMaps.Recorded maps = hopper == null ? null : hopper.maps().beginRecording();
+        DeviceGraph graph = null;
+        boolean ready = false;
+        try {
+            graph = capture(own.stream(), work);
+            if (maps != null) {
+                maps.make();
+            }
+            ready = true;
+            return new CudaGraph(own, graph, maps);
+        } finally {
+            if (!ready) {
+                close(graph, maps);
+            }
+        }
+    }
+
+    private static DeviceGraph capture(DeviceStream stream, Runnable work) {
         stream.beginCapture();
         boolean recorded = false;
         try {
@@ -45,17 +67,25 @@ public final class CudaGraph implements AutoCloseable {
                 stream.abandonCapture();
             }
         }
-        return new CudaGraph(own, stream.endCapture());
+        return stream.endCapture();
     }
 
-    /** Queues the work behind what is already queued. Returns at once. */
+    private static void close(@Nullable DeviceGraph graph, TensorMaps.@Nullable Recorded maps) {
+        if (graph != null) {
+            graph.close();
+        }
+        if (maps != null) {
+            maps.close();
+        }
+    }
+
+    @Override
     public void launch() {
         graph.launch(kernels.stream());
     }
 
-    /** Frees the graph. A second call does nothing. */
     @Override
     public void close() {
-        graph.close();
+        close(graph, maps);
     }
 }

@@ -5,6 +5,7 @@ import dev.dropless.blocksparse.spi.BackendOptions;
 import dev.dropless.blocksparse.spi.BlockSparseKernels;
 import dev.dropless.blocksparse.spi.ExpertKernels;
 import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.blocksparse.spi.LaunchTuning;
 import dev.dropless.topology.TaskRunner;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -27,17 +28,19 @@ final class CudaKernels implements Kernels {
     private final HostTasks tasks;
     private boolean closed;
 
-    private CudaKernels(DeviceContext context, int threads, @Nullable CudaEngine asked, HopperTuning tuning) {
+    private CudaKernels(DeviceContext context, int threads, CudaSettings settings) {
         this.context = context;
         this.stream = new DeviceStream(context);
         this.images = new KernelImages(context);
-        this.launcher = new Launcher(context, stream, images);
+        this.launcher = new Launcher(context, stream, images, settings.overlaps());
         this.memory = new CudaMemory(context, stream, launcher);
-        this.engine = CudaEngine.choose(asked, images, context.properties().describe());
+        this.engine = CudaEngine.choose(
+                settings.engine(), images, context.properties().describe());
         PortableBlocks blocks = new PortableBlocks(launcher);
         PortableExperts products = new PortableExperts(launcher);
         this.hopper = engine == CudaEngine.HOPPER
-                ? new HopperLaunches(launcher, new TensorMaps(memory, stream, launcher, TensorMaps.SETS), tuning)
+                ? new HopperLaunches(
+                        launcher, new TensorMaps(memory, stream, launcher, TensorMaps.SETS), settings.tuning())
                 : null;
         this.blockSparse = new CudaBlockSparseKernels(
                 memory, launcher, hopper == null ? blocks : new HopperBlocks(hopper, blocks));
@@ -48,23 +51,17 @@ final class CudaKernels implements Kernels {
         this.tasks = new HostTasks(threads);
     }
 
-    /** Opens a device with the engine that {@link CudaEngine#PROPERTY} names, or else the best it has. */
+    /** Opens a device as the system properties say. */
     static CudaKernels open(CudaAvailability found, String backend, BackendOptions options) {
-        CudaEngine asked = CudaEngine.asked(System.getProperty(CudaEngine.PROPERTY));
-        return open(found, backend, options, asked, HopperTuning.load());
+        return open(found, backend, options, CudaSettings.ofProperties());
     }
 
     /** Opens a device. Nothing stays open where that fails. */
-    static CudaKernels open(
-            CudaAvailability found,
-            String backend,
-            BackendOptions options,
-            @Nullable CudaEngine asked,
-            HopperTuning tuning) {
+    static CudaKernels open(CudaAvailability found, String backend, BackendOptions options, CudaSettings settings) {
         found.require(backend);
         DeviceContext context = DeviceContext.open(found.probe(), found.library(), options.device());
         try {
-            return new CudaKernels(context, options.threads(), asked, tuning);
+            return new CudaKernels(context, options.threads(), settings);
         } catch (RuntimeException e) {
             try {
                 context.handles().closeAll();
@@ -96,6 +93,8 @@ final class CudaKernels implements Kernels {
         if (hopper != null) {
             facts.put("products taken", Long.toString(hopper.taken()));
             facts.put("products left to the portable engine", Long.toString(hopper.refused()));
+            facts.put("products of experts among them", Long.toString(hopper.refusedExperts()));
+            facts.put("kernels started early", Long.toString(launcher.early()));
             facts.put("tensor maps", hopper.maps().compareWithDriver(context.extras()));
         }
         return facts;
@@ -104,6 +103,15 @@ final class CudaKernels implements Kernels {
     @Override
     public ElementType accumulation() {
         return ElementType.F32;
+    }
+
+    /**
+     * The experts' own type where weights and activations are of one 16-bit type: rows in F32 would be twice the memory and traffic, and the Hopper engine writes rows of its operands'
+     * type only. Both engines the same, so that a layer's results differ between them by the order of sums alone.
+     */
+    @Override
+    public ElementType rows(ElementType weights, ElementType activations) {
+        return weights == activations && HopperLaunches.takes(weights) ? weights : accumulation();
     }
 
     @Override
@@ -129,6 +137,16 @@ final class CudaKernels implements Kernels {
     @Override
     public CudaMemory memory() {
         return memory;
+    }
+
+    @Override
+    public CudaGraph record(Runnable work) {
+        return CudaGraph.record(this, work);
+    }
+
+    @Override
+    public @Nullable LaunchTuning tuning() {
+        return hopper == null ? null : new HopperLaunchTuning(hopper);
     }
 
     @Override

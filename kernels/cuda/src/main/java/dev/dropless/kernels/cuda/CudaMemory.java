@@ -11,6 +11,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalLong;
 import jcuda.driver.CUDA_MEMCPY2D;
 import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUmemorytype;
@@ -42,6 +43,11 @@ final class CudaMemory implements KernelMemory {
     @Override
     public DeviceScope open() {
         return new DeviceScope();
+    }
+
+    @Override
+    public OptionalLong available() {
+        return OptionalLong.of(context.memory()[0]);
     }
 
     @Override

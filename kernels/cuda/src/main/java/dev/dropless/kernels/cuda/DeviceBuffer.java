@@ -42,7 +42,7 @@ final class DeviceBuffer implements Handles.Handle {
         Raw pointer = new Raw();
         if (bytes > 0) {
             context.enter();
-            int result = JCudaDriver.cuMemAllocAsync(pointer, bytes, stream.handle());
+            int result = JCudaDriver.cuMemAllocAsync(pointer, bytes, stream.forMemory());
             if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY) {
                 long[] memory = context.memory();
                 check(
@@ -83,7 +83,7 @@ final class DeviceBuffer implements Handles.Handle {
     public void close() {
         if (context.handles().closed(this) && bytes > 0) {
             context.enter();
-            check(JCudaDriver.cuMemFreeAsync(pointer, stream.handle()), "freeing device memory");
+            check(JCudaDriver.cuMemFreeAsync(pointer, stream.forMemory()), "freeing device memory");
         }
     }
 }

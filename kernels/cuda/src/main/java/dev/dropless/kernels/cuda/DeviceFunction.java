@@ -96,7 +96,7 @@ final class DeviceFunction {
                         1,
                         1,
                         launch.sharedBytes(),
-                        stream.handle(),
+                        stream.forKernel(),
                         arguments.pointer(),
                         null),
                 "starting kernel " + name);

@@ -14,6 +14,8 @@ final class DeviceStream implements Handles.Handle {
 
     private final DeviceContext context;
     private final Raw stream = new Raw();
+    private volatile boolean capturing;
+    private volatile boolean afterKernel;
 
     /** Makes the address readable, which foreign calls need. */
     private static final class Raw extends CUstream {
@@ -29,12 +31,33 @@ final class DeviceStream implements Handles.Handle {
         context.handles().opened(this);
     }
 
+    /** For queueing a copy, a graph, an event: anything but what the other methods are for. */
     CUstream handle() {
+        afterKernel = false;
         return stream;
     }
 
-    long address() {
+    /** For taking and freeing memory: work only where it is recorded. */
+    CUstream forMemory() {
+        afterKernel &= !capturing;
+        return stream;
+    }
+
+    /** For queueing a kernel. */
+    CUstream forKernel() {
+        afterKernel = true;
+        return stream;
+    }
+
+    /** As {@link #forKernel}, for foreign calls. */
+    long addressForKernel() {
+        afterKernel = true;
         return stream.address();
+    }
+
+    /** Whether a kernel was queued last, so that another one can be told to start while it ends: a graph has such dependencies only between kernels. */
+    boolean isAfterKernel() {
+        return afterKernel;
     }
 
     /** Waits until all work in it is done; errors of that work show here. */
@@ -57,19 +80,28 @@ final class DeviceStream implements Handles.Handle {
         check(
                 JCudaDriver.cuStreamBeginCapture(stream, CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
                 "beginning to record a graph");
+        capturing = true;
+        afterKernel = false;
     }
 
     /** Ends recording. */
     DeviceGraph endCapture() {
         CUgraph graph = new CUgraph();
         context.enter();
+        ended();
         check(JCudaDriver.cuStreamEndCapture(stream, graph), "ending the record of a graph");
         return new DeviceGraph(context, graph);
+    }
+
+    private void ended() {
+        capturing = false;
+        afterKernel = false;
     }
 
     /** Ends a recording that failed, without hiding why it did. */
     void abandonCapture() {
         CUgraph graph = new CUgraph();
+        ended();
         if (JCudaDriver.cuStreamEndCapture(stream, graph) == jcuda.driver.CUresult.CUDA_SUCCESS) {
             JCudaDriver.cuGraphDestroy(graph);
         }

@@ -93,7 +93,7 @@ final class DriverExtras {
             MemorySegment config = arena.allocate(LAUNCH_CONFIG_BYTES, 8);
             int[] sizes = {launch.gridX(), launch.gridY(), launch.gridZ(), launch.blockX(), 1, 1, launch.sharedBytes()};
             MemorySegment.copy(sizes, 0, config, JAVA_INT, 0, sizes.length);
-            config.set(JAVA_LONG, 32, stream.address());
+            config.set(JAVA_LONG, 32, stream.addressForKernel());
             config.set(ADDRESS, 40, attributes);
             config.set(JAVA_INT, 48, count);
             check(

@@ -67,7 +67,7 @@ final class HopperExperts implements ExpertEngine {
         for (Matrix matrix : matrices) {
             takes = takes && HopperLaunches.takes(type, matrix);
         }
-        return hopper.decide(takes);
+        return hopper.decideExperts(takes);
     }
 
     private static long clusters(CudaExpertPlan plan, Choice choice, long columns, int width) {
@@ -221,8 +221,7 @@ final class HopperExperts implements ExpertEngine {
         Choice choice = choose(Operation.UP_DGRAD, o.plan(), h, p);
         long clusters = clusters(o.plan(), choice, h, isShort(choice) ? SHORT_WIDTH : WIDTH);
         String kernel = isShort(choice) ? "hopper_up_dgrad_short" : "hopper_up_dgrad";
-        List<Fields> fields =
-                List.of(Fields.of(o.dPre(), BOX), Fields.of(o.weights(), BOX), Fields.of(o.dRows(), BOX));
+        List<Fields> fields = List.of(Fields.of(o.dPre(), BOX), Fields.of(o.weights(), BOX), Fields.of(o.dRows(), BOX));
         maps.with(
                 fields,
                 set -> launcher.clusters(kernel, o.type(), clusters, choice.cluster(), words -> {

@@ -22,13 +22,16 @@ final class HopperLaunches implements AutoCloseable {
 
     private final Launcher launcher;
     private final TensorMaps maps;
-    private final HopperTuning tuning;
+    private final HopperTuning opened;
+    private volatile HopperTuning tuning;
     private final AtomicLong taken = new AtomicLong();
     private final AtomicLong refused = new AtomicLong();
+    private final AtomicLong refusedExperts = new AtomicLong();
 
     HopperLaunches(Launcher launcher, TensorMaps maps, HopperTuning tuning) {
         this.launcher = launcher;
         this.maps = maps;
+        this.opened = tuning;
         this.tuning = tuning;
     }
 
@@ -44,6 +47,16 @@ final class HopperLaunches implements AutoCloseable {
         return tuning;
     }
 
+    /** The choices it was opened with. */
+    HopperTuning opened() {
+        return opened;
+    }
+
+    /** Launches by other choices from now on. */
+    void tuning(HopperTuning choices) {
+        tuning = choices;
+    }
+
     /** Products computed by Hopper kernels. */
     long taken() {
         return taken.get();
@@ -54,10 +67,23 @@ final class HopperLaunches implements AutoCloseable {
         return refused.get();
     }
 
+    /** Those of them that are products of experts. */
+    long refusedExperts() {
+        return refusedExperts.get();
+    }
+
     /** Counts a decision, and returns it. */
     boolean decide(boolean takes) {
         (takes ? taken : refused).incrementAndGet();
         return takes;
+    }
+
+    /** Counts a decision about a product of experts, and returns it. */
+    boolean decideExperts(boolean takes) {
+        if (!takes) {
+            refusedExperts.incrementAndGet();
+        }
+        return decide(takes);
     }
 
     /** Types with kernels. */

@@ -30,7 +30,13 @@ public final class KernelManifest {
      * @param sharedBytesPerExpert further dynamic shared memory for each expert
      * @param argumentWords 64-bit words of the parameter
      */
-    public record Launch(String family, int threads, int sharedBytes, int sharedBytesPerExpert, int argumentWords) {}
+    public record Launch(String family, int threads, int sharedBytes, int sharedBytesPerExpert, int argumentWords) {
+
+        /** Whether the kernel itself waits for earlier launches before it touches global memory, and so may be started while they end. */
+        boolean waitsForEarlierLaunches() {
+            return family.startsWith("hopper_") && !family.equals("hopper_maps");
+        }
+    }
 
     /**
      * What ptxas said of a kernel on one target.

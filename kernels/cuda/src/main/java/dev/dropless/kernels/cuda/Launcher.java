@@ -7,6 +7,7 @@ import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 
 /**
@@ -26,15 +27,28 @@ final class Launcher {
     private final DeviceContext context;
     private final DeviceStream stream;
     private final KernelImages images;
+    private final boolean overlaps;
+    private final AtomicLong early = new AtomicLong();
     private final ConcurrentMap<Resident, Integer> residentBlocks = new ConcurrentHashMap<>();
 
     /** A kernel with an amount of dynamic shared memory. */
     private record Resident(DeviceFunction function, int sharedBytes) {}
 
-    Launcher(DeviceContext context, DeviceStream stream, KernelImages images) {
+    /**
+     * Launches in one stream.
+     *
+     * @param overlaps whether kernels that wait for earlier ones themselves may start while those end
+     */
+    Launcher(DeviceContext context, DeviceStream stream, KernelImages images, boolean overlaps) {
         this.context = context;
         this.stream = stream;
         this.images = images;
+        this.overlaps = overlaps;
+    }
+
+    /** Kernels that were allowed to start while the one before ends. */
+    long early() {
+        return early.get();
     }
 
     /** What kernels are called that compute with this type. */
@@ -99,7 +113,14 @@ final class Launcher {
         long clusters = Math.min(useful, resident * Math.clamp(useful / (resident * LEAST_TILES), 1, waves));
         int shared = kernel.properties().sharedBytes();
         int blocks = Math.toIntExact(clusters * cluster);
-        start(kernel, new Launch(blocks, 1, 1, kernel.properties().threads(), shared, cluster, false), arguments);
+        boolean afterPrevious = overlaps && kernel.properties().waitsForEarlierLaunches() && stream.isAfterKernel();
+        if (afterPrevious) {
+            early.incrementAndGet();
+        }
+        start(
+                kernel,
+                new Launch(blocks, 1, 1, kernel.properties().threads(), shared, cluster, afterPrevious),
+                arguments);
     }
 
     /**

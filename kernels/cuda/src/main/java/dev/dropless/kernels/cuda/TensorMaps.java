@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Tensor maps in device memory, made there by a kernel. Those of one launch are made and kept together, in one of a fixed number of places; the ones that were not used for the longest time make room, and
- * as a map is written in stream order, launches queued before still find the old one. What a graph records brings its own maps: those of others may be gone when it runs.
+ * as a map is written in stream order, launches queued before still find the old one. What a graph records has maps of its own, made once when the recording has ended: others may be gone when it runs.
  */
 final class TensorMaps implements AutoCloseable {
 
@@ -83,6 +83,7 @@ final class TensorMaps implements AutoCloseable {
     private final int sets;
     private final Map<List<Fields>, Integer> places = new LinkedHashMap<>(16, 0.75f, true);
     private CudaMemory.@Nullable DeviceScope scope;
+    private @Nullable Recorded recorded;
     private long base;
     private long made;
 
@@ -106,11 +107,7 @@ final class TensorMaps implements AutoCloseable {
      */
     synchronized void with(List<Fields> fields, LongConsumer launch) {
         if (stream.isCapturing()) {
-            try (CudaMemory.DeviceScope own = memory.open()) {
-                long set = own.take(SET_BYTES).address();
-                make(set, fields);
-                launch.accept(set);
-            }
+            record(fields, launch);
             return;
         }
         Integer place = places.get(fields);
@@ -120,6 +117,67 @@ final class TensorMaps implements AutoCloseable {
             places.put(fields, place);
         }
         launch.accept(base + (long) place * SET_BYTES);
+    }
+
+    /** Where a graph has no places left for maps, it makes them again each time. */
+    private void record(List<Fields> fields, LongConsumer launch) {
+        Recorded own = recorded;
+        if (own != null && own.hasPlace(fields)) {
+            launch.accept(own.place(fields));
+            return;
+        }
+        try (CudaMemory.DeviceScope scratch = memory.open()) {
+            long set = scratch.take(SET_BYTES).address();
+            make(set, fields);
+            launch.accept(set);
+        }
+    }
+
+    /**
+     * Takes memory for the maps of a recording that begins now.
+     *
+     * @return the maps; {@link Recorded#make} ends the recording, and who has the graph closes them after it
+     */
+    synchronized Recorded beginRecording() {
+        recorded = new Recorded(memory.open());
+        return recorded;
+    }
+
+    /** Maps of one recording. */
+    final class Recorded implements AutoCloseable {
+        private final CudaMemory.DeviceScope own;
+        private final long first;
+        private final Map<List<Fields>, Long> used = new LinkedHashMap<>();
+
+        private Recorded(CudaMemory.DeviceScope own) {
+            this.own = own;
+            this.first = own.take((long) sets * SET_BYTES).address();
+        }
+
+        private boolean hasPlace(List<Fields> fields) {
+            return used.size() < sets || used.containsKey(fields);
+        }
+
+        private long place(List<Fields> fields) {
+            return used.computeIfAbsent(fields, f -> first + (long) used.size() * SET_BYTES);
+        }
+
+        /** Queues the kernels that make them, when the recording has ended. */
+        void make() {
+            synchronized (TensorMaps.this) {
+                recorded = null;
+                used.forEach((fields, set) -> TensorMaps.this.make(set, fields));
+            }
+        }
+
+        /** Frees them, and ends the recording if that failed. */
+        @Override
+        public void close() {
+            synchronized (TensorMaps.this) {
+                recorded = recorded == this ? null : recorded;
+            }
+            own.close();
+        }
     }
 
     /** A place whose maps are no longer known. */

@@ -3,15 +3,18 @@ package dev.dropless.kernels.cuda;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 
 /**
- * Instruction counts of the kernels of a cubin, without a disassembler: a cubin is a 64-bit ELF file, section {@code .text.NAME} holds the
+ * Operations of the kernels of a cubin, without a disassembler: a cubin is a 64-bit ELF file, section {@code .text.NAME} holds the
  * instructions of a kernel, 16 bytes each since sm_70, the low 12 bits of which are the operation.
  */
-record Cubin(Map<String, Map<Integer, Integer>> counts) {
+record Cubin(Map<String, List<Integer>> operations) {
 
     /** Matrix product of a warp (mma.sync). */
     static final int HMMA = 0x23c;
@@ -31,6 +34,12 @@ record Cubin(Map<String, Map<Integer, Integer>> counts) {
     static final int STSM = 0x844;
     /** Invalidation of the first-level cache. */
     static final int CCTL = 0x98f;
+    /** Waits for earlier launches (griddepcontrol.wait). */
+    static final int ACQBULK = 0x82e;
+    /** Lets later launches start (griddepcontrol.launch_dependents). */
+    static final int PREEXIT = 0x82d;
+    /** What reads or writes global memory: loads and stores of threads, asynchronous copies, boxes. */
+    static final Set<Integer> GLOBAL = Set.of(0x981, 0x986, LDGSTS, UTMALDG, UTMALDG_MULTICAST, UTMASTG);
     /** Fused multiply-add in fp32. */
     static final int FFMA = 0x223;
     /** Load from local memory: a spill, or an array that is not in registers. */
@@ -51,22 +60,22 @@ record Cubin(Map<String, Map<Integer, Integer>> counts) {
         int sections = (int) elf.getLong(0x28);
         int sectionBytes = elf.getShort(0x3a);
         int names = (int) elf.getLong(sections + elf.getShort(0x3e) * sectionBytes + 0x18);
-        Map<String, Map<Integer, Integer>> counts = new TreeMap<>();
+        Map<String, List<Integer>> operations = new TreeMap<>();
         for (int i = 0; i < elf.getShort(0x3c); i++) {
             int header = sections + i * sectionBytes;
             String name = string(file, names + elf.getInt(header));
             if (name.startsWith(CODE)) {
                 int from = (int) elf.getLong(header + 0x18);
-                counts.put(name.substring(CODE.length()), count(elf, from, (int) elf.getLong(header + 0x20)));
+                operations.put(name.substring(CODE.length()), decode(elf, from, (int) elf.getLong(header + 0x20)));
             }
         }
-        return new Cubin(counts);
+        return new Cubin(operations);
     }
 
-    private static Map<Integer, Integer> count(ByteBuffer elf, int from, int bytes) {
-        Map<Integer, Integer> operations = new TreeMap<>();
+    private static List<Integer> decode(ByteBuffer elf, int from, int bytes) {
+        List<Integer> operations = new ArrayList<>(bytes / INSTRUCTION_BYTES);
         for (int at = from; at < from + bytes; at += INSTRUCTION_BYTES) {
-            operations.merge((int) (elf.getLong(at) & 0xfff), 1, Integer::sum);
+            operations.add((int) (elf.getLong(at) & 0xfff));
         }
         return operations;
     }
@@ -80,10 +89,16 @@ record Cubin(Map<String, Map<Integer, Integer>> counts) {
     }
 
     int count(String kernel, int operation) {
-        return counts.get(kernel).getOrDefault(operation, 0);
+        return Collections.frequency(operations.get(kernel), operation);
     }
 
     int instructions(String kernel) {
-        return counts.get(kernel).values().stream().mapToInt(Integer::intValue).sum();
+        return operations.get(kernel).size();
+    }
+
+    /** Whether an operation stands before all of others, in the order of the code. */
+    boolean isBefore(String kernel, int operation, Set<Integer> others) {
+        List<Integer> all = operations.get(kernel);
+        return all.subList(0, all.indexOf(operation)).stream().noneMatch(others::contains);
     }
 }

@@ -27,7 +27,7 @@ class DriverTypesTest {
     static void load() {
         driver = MockDriver.load();
         driver.signature("words", "l".repeat(20));
-        driver.signature("mapped", "lT");
+        driver.signature("dropless_hopper_mapped", "lT");
     }
 
     @BeforeEach
@@ -112,11 +112,12 @@ class DriverTypesTest {
                             Double.doubleToRawLongBits(7),
                             Double.doubleToRawLongBits(1));
             driver.log();
-            module.function("mapped").launch(stream, Launch.of(3, 256, 1000), arguments.structure(map(128)));
+            module.function("dropless_hopper_mapped")
+                    .launch(stream, Launch.of(3, 256, 1000), arguments.structure(map(128)));
             assertThat(driver.log())
                     .singleElement()
                     .asString()
-                    .startsWith("launch mapped grid 3x1x1 block 256x1x1 shared 1000: 7f000000100a T");
+                    .startsWith("launch dropless_hopper_mapped grid 3x1x1 block 256x1x1 shared 1000: 7f000000100a T");
         }
     }
 
@@ -150,13 +151,13 @@ class DriverTypesTest {
                 KernelArguments arguments = new KernelArguments()) {
             arguments.word(0xabcdL);
             driver.log();
-            module.function("mapped")
+            module.function("dropless_hopper_mapped")
                     .launch(stream, new Launch(4, 2, 1, 384, 0, 2, true), arguments.structure(map(128)));
             assertThat(driver.log())
                     .singleElement()
                     .asString()
                     .startsWith(
-                            "launchEx cluster 2x1x1 attribute 6 = 1 mapped grid 4x2x1 block 384x1x1 shared 0: abcd T");
+                            "launchEx cluster 2x1x1 attribute 6 = 1 dropless_hopper_mapped grid 4x2x1 block 384x1x1 shared 0: abcd T");
         }
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> new Launch(3, 1, 1, 256, 0, 2, false))

@@ -14,11 +14,6 @@ import dev.dropless.blocksparse.spi.ExpertKernels;
 import dev.dropless.blocksparse.spi.ExpertPlan;
 import dev.dropless.blocksparse.spi.ExpertWeights;
 import dev.dropless.blocksparse.spi.KernelMemory;
-import dev.dropless.moe.ForwardOptions;
-import dev.dropless.moe.MemoryPolicy;
-import dev.dropless.moe.MoeConfig;
-import dev.dropless.moe.Precision;
-import dev.dropless.moe.router.ScoreRouter;
 import dev.dropless.topology.BlockPattern;
 import dev.dropless.topology.MoeBlockPattern;
 import dev.dropless.topology.Topology;
@@ -39,9 +34,7 @@ class EmulatedHopperTest {
 
     private static final HopperTuning CARRIED = HopperTuning.load();
 
-    /** Tiles in clusters of two, few steps at a time, whatever the rows. */
-    private static final HopperTuning PAIRS =
-            HopperTuningTest.read(HopperTuningTest.LEAST.replace("cluster:1 group:8", "cluster:2 group:2"));
+    private static final HopperTuning PAIRS = HopperTuningTest.PAIRS;
 
     private static final HopperTuning DECODE64 = HopperTuningTest.read(HopperTuningTest.LEAST
             + "up.0=variant:decode64 cluster:1 group:1\ndown.0=variant:decode64 cluster:1 group:1\n"
@@ -392,6 +385,43 @@ class EmulatedHopperTest {
         }
     }
 
+    /** Those of a recording are made once, behind it; without a place for them the graph makes them each time. */
+    @Test
+    void mapsOfARecordingAreItsOwn() {
+        try (CudaKernels kernels = driver.open(CudaEngine.HOPPER, CARRIED, 1);
+                TensorMaps maps = new TensorMaps(kernels.memory(), kernels.stream(), kernels.launcher(), 2);
+                KernelMemory.Scope scope = kernels.memory().open()) {
+            List<List<TensorMaps.Fields>> sets = Stream.of(8, 16, 24)
+                    .map(columns -> List.of(TensorMaps.Fields.of(scope.allocate(ElementType.F16, 3, columns), 64)))
+                    .toList();
+            List<Long> places = new ArrayList<>();
+            maps.with(sets.get(0), places::add);
+            driver.log();
+            try (TensorMaps.Recorded recorded = maps.beginRecording()) {
+                kernels.stream().beginCapture();
+                for (int i : new int[] {0, 1, 0, 2}) {
+                    maps.with(sets.get(i), places::add);
+                }
+                assertThat(driver.log().stream().filter(line -> line.startsWith("launch")))
+                        .singleElement()
+                        .asString()
+                        .matches("launch dropless_tensor_maps .* recorded:.*");
+                try (DeviceGraph graph = kernels.stream().endCapture()) {
+                    recorded.make();
+                    assertThat(driver.log())
+                            .hasSize(2)
+                            .allMatch(line -> line.startsWith("launch dropless_tensor_maps "))
+                            .noneMatch(line -> line.contains("recorded"));
+                    graph.launch(kernels.stream());
+                }
+            }
+            assertThat(places.get(1)).isEqualTo(places.get(3));
+            assertThat(places.stream().distinct()).hasSize(4);
+            maps.with(sets.get(0), places::add);
+            assertThat(places.getLast()).isEqualTo(places.getFirst());
+        }
+    }
+
     /** A set whose maps could not be made is not taken for made. */
     @Test
     void mapsThatCouldNotBeMadeAreMadeNextTime() {
@@ -409,55 +439,6 @@ class EmulatedHopperTest {
             assertThat(driver.log())
                     .anyMatch(line -> line.startsWith("launch dropless_tensor_maps grid 1x1x1 block 32"));
         }
-    }
-
-    /** A graph brings its own maps, so that it can be repeated after others have taken the place of those it began with. */
-    @Test
-    void aGraphOfABfloat16LayerFollowsItsInput() {
-        MoeConfig config =
-                MoeConfig.builder(64, 40, 4, ScoreRouter.softmaxTopK(2, true)).build();
-        ForwardOptions options = ForwardOptions.evaluation();
-        try (CudaKernels kernels = driver.open(CudaEngine.HOPPER, PAIRS, 1);
-                LayerRun run = new LayerRun(kernels, config, Precision.BF16, ElementType.BF16, 40)) {
-            run.forwardAndBackward(options, MemoryPolicy.SAVE_ALL);
-            driver.log();
-            run.forwardAndBackward(options, MemoryPolicy.SAVE_ALL);
-            List<String> eager = launches(driver.log());
-            // The layer sums output rows and gradients of rows in F32: down and up_dgrad are the portable engine's.
-            for (String kernel : List.of("up_gated", "down_dgrad", "up_wgrad", "down_wgrad")) {
-                assertThat(eager)
-                        .anyMatch(
-                                line -> line.startsWith("launchEx cluster 2x1x1 dropless_hopper_" + kernel + "_bf16"));
-            }
-            long before = kernels.hopper().taken();
-            try (CudaGraph graph =
-                    CudaGraph.record(kernels, () -> run.forwardAndBackward(options, MemoryPolicy.SAVE_ALL))) {
-                assertThat(kernels.hopper().taken()).isEqualTo(before + 4);
-                assertThat(launches(driver.log())).isEqualTo(eager);
-                for (long seed : new long[] {17, 18}) {
-                    run.newBatch(seed);
-                    run.zeroGradients();
-                    graph.launch();
-                    double[] dX = run.dX();
-                    Map<String, double[]> gradients = run.gradients();
-                    run.zeroGradients();
-                    run.forwardAndBackward(options, MemoryPolicy.SAVE_ALL);
-                    assertThat(dX).isEqualTo(run.dX());
-                    run.gradients()
-                            .forEach((name, values) ->
-                                    assertThat(gradients.get(name)).as(name).isEqualTo(values));
-                }
-            }
-        }
-    }
-
-    /** Kernels, without those that only make maps. */
-    private static List<String> launches(List<String> log) {
-        return log.stream()
-                .filter(line -> line.startsWith("launch"))
-                .filter(line -> !line.contains("dropless_tensor_maps"))
-                .map(line -> line.replace(" recorded", ""))
-                .toList();
     }
 
     /** Sixteen-bit gradients are added to in place. */

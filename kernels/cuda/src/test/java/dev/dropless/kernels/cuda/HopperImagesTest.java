@@ -88,6 +88,26 @@ class HopperImagesTest {
         }
     }
 
+    /** Those that a host may start while earlier kernels end, and no others: they wait before they touch global memory, and let the next one start. */
+    @Test
+    void kernelsThatMayStartEarlyWaitThemselves() {
+        int waiting = 0;
+        for (String kernel : manifest.kernels()) {
+            KernelManifest.Launch launch = manifest.launch(kernel);
+            Cubin cubin = Cubin.parse(manifest.image(launch.family() + ".sm_90a.cubin"));
+            int waits = launch.waitsForEarlierLaunches() ? 1 : 0;
+            assertThat(cubin.count(kernel, Cubin.ACQBULK)).as(kernel).isEqualTo(waits);
+            assertThat(cubin.count(kernel, Cubin.PREEXIT)).as(kernel).isEqualTo(waits);
+            if (waits == 1) {
+                assertThat(cubin.isBefore(kernel, Cubin.ACQBULK, Cubin.GLOBAL))
+                        .as(kernel)
+                        .isTrue();
+                waiting++;
+            }
+        }
+        assertThat(waiting).isGreaterThanOrEqualTo(30);
+    }
+
     @Test
     void imagesAreSmall() {
         int bytes = manifest.images().keySet().stream()

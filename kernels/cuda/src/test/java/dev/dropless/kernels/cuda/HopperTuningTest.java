@@ -9,6 +9,8 @@ import dev.dropless.kernels.cuda.HopperTuning.Variant;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -23,6 +25,9 @@ class HopperTuningTest {
     /** One line for every operation. */
     static final String LEAST =
             Stream.of(Operation.values()).map(o -> o.key() + ".0" + LINE).collect(Collectors.joining());
+
+    /** Tiles in clusters of two, few steps at a time, whatever the rows. */
+    static final HopperTuning PAIRS = read(LEAST.replace("cluster:1 group:8", "cluster:2 group:2"));
 
     static HopperTuning read(String text) {
         try {
@@ -51,7 +56,11 @@ class HopperTuningTest {
     void productsThatSumLittleHaveAVariantOfTheirOwn() {
         HopperTuning tuning = read(LEAST + "down.256=variant:tile cluster:2 group:4 short:1024");
         assertThat(tuning.choose(Operation.DOWN, 256, 1, 1023)).isEqualTo(new Choice(Variant.SHORT, 2, 4));
-        assertThat(tuning.choose(Operation.DOWN, 256, 1, 1024)).isEqualTo(new Choice(Variant.TILE, 2, 4));
+        assertThat(tuning.choose(Operation.DOWN, 256, 1, 1024).variant()).isEqualTo(Variant.TILE);
+        assertThat(read(tuning.file()).choose(Operation.DOWN, 256, 1, 1023)).isEqualTo(new Choice(Variant.SHORT, 2, 4));
+        HopperTuning measured =
+                tuning.with(Operation.DOWN, new TreeMap<>(Map.of(300L, "variant:tile cluster:1 group:8")), false);
+        assertThat(measured.choose(Operation.DOWN, 300, 1, 8)).isEqualTo(new Choice(Variant.SHORT, 1, 8));
         assertThat(tuning.choose(Operation.DOWN, 255, 1, 8)).isEqualTo(new Choice(Variant.TILE, 1, 8));
         assertThat(tuning.choose(Operation.DOWN, 256, 1).variant()).isEqualTo(Variant.TILE);
     }
@@ -59,7 +68,8 @@ class HopperTuningTest {
     @Test
     void moreClustersThanRunAtOnceAreLaunchedWhereALineSaysSo() {
         HopperTuning tuning = read(LEAST + "up_wgrad.9=variant:short cluster:2 group:4 waves:8");
-        assertThat(tuning.choose(Operation.UP_WGRAD, 9, 1)).isEqualTo(new Choice(Variant.SHORT, 2, 4, 8));
+        assertThat(tuning.choose(Operation.UP_WGRAD, 9, 1)).isEqualTo(new Choice(Variant.SHORT, 2, 4, 0, 8));
+        assertThat(tuning.file()).contains("up_wgrad.9=variant:short cluster:2 group:4 waves:8\n");
         assertThat(tuning.choose(Operation.UP_WGRAD, 8, 1).waves()).isEqualTo(1);
     }
 
@@ -87,7 +97,7 @@ class HopperTuningTest {
                 "up.3=variant:short cluster:1 group:1 | found \"SHORT\"",
                 "up.3=variant:tile cluster:1 group:1 short:8 | no short kernel beside variant tile",
                 "down.3=variant:decode16 cluster:1 group:1 short:8 | no short kernel beside variant decode16",
-                "down.3=variant:tile cluster:1 group:1 short:0 | found \"0\"",
+                "down.3=variant:tile cluster:1 group:1 short:x | found \"x\"",
                 "up.3=variant:tile cluster:1 group:1 waves:65 | expected a number 1..64, found \"65\"",
                 "up.3=variant:wide cluster:1 group:1 | found \"wide\"",
                 "up.3=variant:tile cluster:3 group:1 | expected a number 1..2, found \"3\"",
@@ -105,5 +115,39 @@ class HopperTuningTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> read(LEAST.replace("blocks.0", "blocks.1")))
                 .withMessageContaining("expected a line blocks.0");
+    }
+
+    @Test
+    void linesOfOneOperationAreReplacedAndWrittenDown() {
+        HopperTuning tuning =
+                read(LEAST + "up.9=variant:decode64 cluster:1 group:1\nup.256=variant:tile cluster:2 group:4");
+        HopperTuning measured =
+                tuning.with(Operation.UP, new TreeMap<>(Map.of(100L, "variant:tile cluster:2 group:16")), false);
+        assertThat(measured.choose(Operation.UP, 50, 1)).isEqualTo(new Choice(Variant.DECODE64, 1, 1));
+        assertThat(measured.choose(Operation.UP, 5000, 1)).isEqualTo(new Choice(Variant.TILE, 2, 16));
+        assertThat(tuning.choose(Operation.UP, 5000, 1)).isEqualTo(new Choice(Variant.TILE, 2, 4));
+        assertThat(measured.file()).contains("measured=yes\n", "up.100=variant:tile cluster:2 group:16\n");
+        assertThat(read(measured.file()).file()).isEqualTo(measured.file());
+        assertThatIllegalArgumentException()
+                .isThrownBy(() ->
+                        tuning.with(Operation.UP, new TreeMap<>(Map.of(100L, "variant:tile cluster:2 group:16")), true))
+                .withMessageContaining("expected a line up.0");
+    }
+
+    @Test
+    void everyCandidateIsALineOfTheFile() {
+        HopperTuning carried = HopperTuning.load();
+        for (Operation operation : Operation.values()) {
+            assertThat(HopperLaunchTuning.candidatesOf(operation))
+                    .hasSizeGreaterThanOrEqualTo(8)
+                    .allSatisfy(line -> carried.with(operation, new TreeMap<>(Map.of(0L, line)), true));
+        }
+    }
+
+    @Test
+    void aFileThatCannotBeReadIsNamed() {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> HopperTuning.load("no/such/file"))
+                .withMessage("dropless.cuda.tuning: expected a file that can be read, found no/such/file");
     }
 }

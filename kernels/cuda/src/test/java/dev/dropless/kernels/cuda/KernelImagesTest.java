@@ -53,7 +53,7 @@ class KernelImagesTest {
                 .collect(Collectors.groupingBy(kernel -> manifest.launch(kernel).family()));
         families.forEach((family, kernels) -> {
             for (String target : targets(family)) {
-                assertThat(cubin(family, target).counts().keySet()).containsExactlyInAnyOrderElementsOf(kernels);
+                assertThat(cubin(family, target).operations().keySet()).containsExactlyInAnyOrderElementsOf(kernels);
             }
             if (!isHopper(family)) {
                 String ptx = new String(manifest.image(family + ".ptx"), StandardCharsets.US_ASCII);
@@ -100,7 +100,7 @@ class KernelImagesTest {
         assertThat(cubin.count(kernel, Cubin.LDL)).as("LDL").isZero();
         assertThat(cubin.count(kernel, Cubin.STL)).as("STL").isZero();
         if (!kernel.equals("dropless_tensor_maps")) { // whose publishing of a map has the same operation
-            assertThat(cubin.counts().get(kernel).keySet()).as("atomics").doesNotContainAnyElementsOf(Cubin.ATOMICS);
+            assertThat(cubin.operations().get(kernel)).as("atomics").doesNotContainAnyElementsOf(Cubin.ATOMICS);
         }
         assertThat(properties.registers()).as("registers").isBetween(1, mostRegisters(kernel));
     }

@@ -198,7 +198,8 @@ abstract class LayerContract {
         check(found, expected, losses, TOLERANCE, what);
     }
 
-    private static void check(LayerRun found, LayerRun expected, boolean losses, double tolerance, String what) {
+    /** One step of both; y, dX and every gradient compared by norm. */
+    static void check(LayerRun found, LayerRun expected, boolean losses, double tolerance, String what) {
         ForwardOptions options = ForwardOptions.training(RouterNoise.seeded(3));
         for (LayerRun run : List.of(found, expected)) {
             run.step(

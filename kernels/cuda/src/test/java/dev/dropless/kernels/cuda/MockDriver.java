@@ -42,7 +42,12 @@ final class MockDriver {
 
     /** Opens the first device with one of the engines, or, for null, the best. */
     CudaKernels open(@Nullable CudaEngine engine, HopperTuning tuning, int threads) {
-        return CudaKernels.open(availability(), CudaBackend.NAME, BackendOptions.threads(threads), engine, tuning);
+        return open(new CudaSettings(engine, tuning, true), threads);
+    }
+
+    /** Opens the first device. */
+    CudaKernels open(CudaSettings settings, int threads) {
+        return CudaKernels.open(availability(), CudaBackend.NAME, BackendOptions.threads(threads), settings);
     }
 
     /** Builds and loads it; the test is skipped without gcc. */

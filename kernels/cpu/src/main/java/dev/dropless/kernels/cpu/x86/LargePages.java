@@ -34,7 +34,7 @@ public final class LargePages {
             long address =
                     (long) Libc.MMAP.invokeExact(state, 0L, size, protection, Libc.MAP_PRIVATE_ANONYMOUS, -1, 0L);
             if (address == Libc.MAP_FAILED) {
-                throw new OutOfMemoryError("%d bytes of weights: %s".formatted(size, Libc.reason("mmap", state)));
+                throw new OutOfMemoryError("%d bytes: %s".formatted(size, Libc.reason("mmap", state)));
             }
             int ignored = (int) Libc.MADVISE.invokeExact(state, address, size, Libc.MADV_HUGEPAGE); // only a wish
             return address;

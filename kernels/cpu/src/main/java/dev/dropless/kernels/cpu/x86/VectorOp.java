@@ -16,12 +16,24 @@ public enum VectorOp {
     BROADCAST(2, 1, 0x18, Form.UNARY, 16),
     /** vaddps. */
     ADD(1, 0, 0x58, Form.BINARY),
+    /** vsubps. */
+    SUB(1, 0, 0x5C, Form.BINARY),
+    /** vdivps. */
+    DIV(1, 0, 0x5E, Form.BINARY),
+    /** vminps: src1 where it is less than src2, else src2, also where either is NaN. */
+    MIN(1, 0, 0x5D, Form.BINARY),
+    /** vmaxps: src1 where it is greater than src2, else src2, also where either is NaN. */
+    MAX(1, 0, 0x5F, Form.BINARY),
     /** vmulps. */
     MUL(1, 0, 0x59, Form.BINARY),
     /** vxorps (AVX) or vpxord (AVX-512): clears a register when both sources are the same. */
     XOR(1, 0, 0x57, Form.BINARY),
     /** vfmadd231ps: dst += src1 * src2, rounded once. */
     FMA(2, 1, 0xB8, Form.BINARY),
+    /** vfmadd213ps: dst = src1 * dst + src2, rounded once. */
+    FMA_ONTO(2, 1, 0xA8, Form.BINARY),
+    /** vscalefps (AVX-512): src1 times two to the power of src2, rounded once. */
+    SCALE(2, 1, 0x2C, Form.BINARY),
     /** vdpbf16ps (AVX512_BF16): dst += the product of the odd elements of bfloat16 pairs, then that of the even ones; subnormals count as zero. */
     DOT_BF16(2, 2, 0x52, Form.BINARY),
     /** vpdpbusd (AVX512_VNNI): dst += the sum of four products of unsigned and signed bytes. */
@@ -38,6 +50,22 @@ public enum VectorOp {
     ONES(3, 1, 0x25, Form.BINARY, 1, 0xFF),
     /** vcmpps (AVX-512) for "unordered": dst is a mask register, set where either source is NaN. */
     IS_NAN(1, 0, 0xC2, Form.BINARY, 1, 3),
+    /** vcmpps (AVX-512) for "equal": dst is a mask register. */
+    IS_EQUAL(1, 0, 0xC2, Form.BINARY, 1, 0),
+    /** vcmpps (AVX-512) for "at least", not NaN: dst is a mask register, set where src1 is at least src2. */
+    IS_AT_LEAST(1, 0, 0xC2, Form.BINARY, 1, 0x1D),
+    /** vcmpps (AVX-512) for "greater", not NaN: dst is a mask register, set where src1 is greater than src2. */
+    IS_GREATER(1, 0, 0xC2, Form.BINARY, 1, 0x1E),
+    /** valignd (AVX-512) of a register and itself: lane i of dst becomes lane i + 8 of the sources, which are the same. */
+    ROTATE_LANES_8(3, 1, 0x03, Form.BINARY, 1, 8),
+    /** The same by 4 lanes. */
+    ROTATE_LANES_4(3, 1, 0x03, Form.BINARY, 1, 4),
+    /** The same by 2 lanes. */
+    ROTATE_LANES_2(3, 1, 0x03, Form.BINARY, 1, 2),
+    /** The same by one lane. */
+    ROTATE_LANES_1(3, 1, 0x03, Form.BINARY, 1, 1),
+    /** vmovss (AVX-512 encoding): stores the first lane. */
+    STORE_LANE(1, 2, 0x11, Form.UNARY, 16),
     /** vpmovzxwd: 16-bit words, half a vector, to 32 bits. */
     WIDEN_16(2, 1, 0x33, Form.UNARY, 2),
     /** vpmovsxbd: signed bytes, a quarter of a vector, to 32 bits. */

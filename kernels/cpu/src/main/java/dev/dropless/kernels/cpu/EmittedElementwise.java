@@ -1,0 +1,167 @@
+package dev.dropless.kernels.cpu;
+
+import dev.dropless.kernels.cpu.x86.Assembler.Width;
+import dev.dropless.kernels.cpu.x86.ForeignCall;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
+
+/** Activations in emitted machine code, as far as there is code; other elementwise work is left to other kernels. */
+abstract class EmittedElementwise extends ElementwiseKernels {
+
+    /** Critical calls, as short as those of {@link EmittedKernels}. */
+    private static final class Calls {
+        static final MethodHandle FORWARD =
+                Linker.nativeLinker().downcallHandle(EmittedActivations.FORWARD, Linker.Option.critical(true));
+
+        static final MethodHandle BACKWARD =
+                Linker.nativeLinker().downcallHandle(EmittedActivations.BACKWARD, Linker.Option.critical(true));
+
+        private Calls() {}
+    }
+
+    /** Emitted on first use, once: code is never unloaded. */
+    private static final class Avx512 {
+        static final EmittedActivations ACTIVATIONS = new EmittedActivations();
+
+        private Avx512() {}
+    }
+
+    /** Vector length. */
+    final Width width;
+
+    EmittedElementwise(Width width, TileKernels others) {
+        super(others);
+        this.width = width;
+    }
+
+    private boolean has(FloatActivation activation) {
+        return width == Width.ZMM && EmittedActivations.has(activation.function());
+    }
+
+    @Override
+    public void activate(FloatActivation activation, int n, float[] a, int aOffset, float[] h, int hOffset) {
+        int whole = has(activation) ? n - n % BLOCK : 0;
+        forward(activation, false, whole, a, aOffset, a, aOffset, h, hOffset);
+        if (whole < n) {
+            others.activate(activation, n - whole, a, aOffset + whole, h, hOffset + whole);
+        }
+    }
+
+    @Override
+    public void activateGated(
+            FloatActivation activation, int n, float[] a, int aOffset, float[] b, int bOffset, float[] h, int hOffset) {
+        int whole = has(activation) ? n - n % BLOCK : 0;
+        forward(activation, true, whole, a, aOffset, b, bOffset, h, hOffset);
+        if (whole < n) {
+            others.activateGated(
+                    activation, n - whole, a, aOffset + whole, b, bOffset + whole, h, hOffset + whole);
+        }
+    }
+
+    /** So many elements, a multiple of a vector. */
+    private static void forward(
+            FloatActivation activation,
+            boolean gated,
+            int n,
+            float[] a,
+            int aOffset,
+            float[] b,
+            int bOffset,
+            float[] h,
+            int hOffset) {
+        if (n == 0) {
+            return;
+        }
+        checkFloats(a.length, aOffset, n);
+        checkFloats(b.length, bOffset, n);
+        checkFloats(h.length, hOffset, n);
+        try {
+            Calls.FORWARD.invokeExact(
+                    Avx512.ACTIVATIONS.forward(activation.function(), gated),
+                    MemorySegment.ofArray(a),
+                    (long) aOffset,
+                    MemorySegment.ofArray(b),
+                    (long) bOffset,
+                    MemorySegment.ofArray(h),
+                    (long) hOffset,
+                    (long) n / BLOCK,
+                    activation.table());
+        } catch (Throwable e) { // what invokeExact declares
+            throw ForeignCall.unchecked(e);
+        }
+    }
+
+    @Override
+    public void differentiateTile(
+            FloatActivation activation,
+            boolean gated,
+            boolean recompute,
+            int rows,
+            Storage g,
+            int gOffset,
+            Storage a,
+            Storage b,
+            Storage h,
+            float[] factors,
+            float[] dots,
+            int dotsOffset,
+            int dotsStride,
+            Storage scratch) {
+        if (!has(activation)) {
+            super.differentiateTile(
+                    activation,
+                    gated,
+                    recompute,
+                    rows,
+                    g,
+                    gOffset,
+                    a,
+                    b,
+                    h,
+                    factors,
+                    dots,
+                    dotsOffset,
+                    dotsStride,
+                    scratch);
+            return;
+        }
+        if (rows == 0) {
+            return;
+        }
+        int size = rows * PANEL;
+        checkFloats(g.elements(), gOffset, size);
+        checkFloats(Math.min(a.elements(), Math.min(b.elements(), h.elements())), 0, size);
+        checkFloats(factors.length, 0, rows);
+        boolean wanted = dots.length > 0;
+        if (wanted) {
+            checkFloats(dots.length, dotsOffset, (rows - 1L) * dotsStride + 1);
+        } else {
+            checkFloats(scratch.elements(), 0, 1);
+        }
+        MemorySegment sums = wanted ? MemorySegment.ofArray(dots) : scratch.segment();
+        try {
+            Calls.BACKWARD.invokeExact(
+                    Avx512.ACTIVATIONS.backward(activation.function(), gated, recompute),
+                    g.segment(),
+                    (long) gOffset,
+                    a.segment(),
+                    b.segment(),
+                    h.segment(),
+                    MemorySegment.ofArray(factors),
+                    (long) rows,
+                    sums,
+                    wanted ? (long) dotsOffset : 0L,
+                    wanted ? (long) dotsStride * Float.BYTES : 0L,
+                    activation.table());
+        } catch (Throwable e) { // what invokeExact declares
+            throw ForeignCall.unchecked(e);
+        }
+    }
+
+    private static void checkFloats(long size, int offset, long count) {
+        if (offset < 0 || offset > size - count) {
+            throw new IndexOutOfBoundsException("%d floats at %d of %d".formatted(count, offset, size));
+        }
+    }
+}
