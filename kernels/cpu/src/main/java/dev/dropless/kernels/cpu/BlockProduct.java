@@ -34,10 +34,10 @@ abstract class BlockProduct extends Product {
         int ready = Math.min(count, panelGroup(depth));
         int first = panel * TileKernels.PANEL;
         int width = Math.min(ready * TileKernels.PANEL, columns(group) - first);
-        float[] packed = scratch.packPanels(ready, depth);
+        Storage packed = scratch.packPanels(ready, depth);
         if (width < ready * TileKernels.PANEL) {
-            int last = (ready - 1) * depth * TileKernels.PANEL;
-            Arrays.fill(packed, last, last + depth * TileKernels.PANEL, 0f);
+            int last = packed.base() + (ready - 1) * depth * TileKernels.PANEL;
+            Arrays.fill(packed.array(), last, last + depth * TileKernels.PANEL, 0f);
         }
         right.pack(group, first, width, k, depth, Packer.PANELS, scratch);
         return ready;

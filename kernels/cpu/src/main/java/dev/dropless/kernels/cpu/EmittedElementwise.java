@@ -54,8 +54,7 @@ abstract class EmittedElementwise extends ElementwiseKernels {
         int whole = has(activation) ? n - n % BLOCK : 0;
         forward(activation, true, whole, a, aOffset, b, bOffset, h, hOffset);
         if (whole < n) {
-            others.activateGated(
-                    activation, n - whole, a, aOffset + whole, b, bOffset + whole, h, hOffset + whole);
+            others.activateGated(activation, n - whole, a, aOffset + whole, b, bOffset + whole, h, hOffset + whole);
         }
     }
 

@@ -225,8 +225,8 @@ abstract class EmittedRows extends EmittedElementwise {
         if (rows == 0) {
             return;
         }
-        checkRows(rows, columns, source, from, sourceOffset, sourceStride);
-        checkRows(rows, columns, target, to, targetOffset, targetStride);
+        Rows.check(rows, columns, source, from, sourceOffset, sourceStride);
+        Rows.check(rows, columns, target, to, targetOffset, targetStride);
         checkWritable(target);
         MemorySegment entry = conversions.entry(from, to, columns);
         copy(
@@ -255,14 +255,6 @@ abstract class EmittedRows extends EmittedElementwise {
                     entry, source, sourceOffset, sourceBytes, target, targetOffset, targetBytes, (long) rows);
         } catch (Throwable e) { // what invokeExact declares
             throw ForeignCall.unchecked(e);
-        }
-    }
-
-    static void checkRows(int rows, int columns, MemorySegment segment, Format format, long offset, long stride) {
-        long last = offset + (rows - 1L) * stride + columns;
-        if (rows < 0 || (offset | stride) < 0 || last > segment.byteSize() / format.bytes()) {
-            throw new IndexOutOfBoundsException("%d rows of %d at %d, stride %d of %d bytes"
-                    .formatted(rows, columns, offset, stride, segment.byteSize()));
         }
     }
 

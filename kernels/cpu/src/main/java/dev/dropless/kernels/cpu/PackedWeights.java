@@ -187,7 +187,7 @@ final class PackedWeights {
             scratch.panelStride = panelRows * PANEL;
             return height;
         }
-        float[] target = scratch.convertPanels(depth * PANEL);
+        Storage target = scratch.convertPanels(depth * PANEL);
         scratch.panelStride = PANEL * PANEL;
         for (int c = 0; c < depth; c += PANEL) {
             storage.widen(kernels, index((k + c) / PANEL, first), height, target, c * PANEL);
@@ -236,6 +236,15 @@ final class PackedWeights {
             Arrays.fill(target, offset + present, offset + width, 0f);
             return;
         }
+        if (present == width && Rows.converts(kernels, matrix.type())) {
+            MemorySegment to = MemorySegment.ofArray(target);
+            for (int part = 0; part < parts; part++) {
+                long from = matrix.index(row, (long) part * outputs + first);
+                int start = offset + part * lane;
+                Rows.copyPieces(kernels, 1, width / lane, lane, matrix, from, lane, to, start, 0, PANEL);
+            }
+            return;
+        }
         for (int part = 0; part < parts; part++) {
             Rows.read(kernels, matrix, row, (long) part * outputs + first, present, buffer, 0);
             Arrays.fill(buffer, present, width, 0f);
@@ -269,7 +278,7 @@ final class PackedWeights {
             readColumns(kernels, matrix, row + r, panel * PANEL, columns, line, 0, buffer);
             for (int p = 0; p < count; p++) {
                 int to = p * scratch.panelStride + (k + r) * PANEL;
-                System.arraycopy(line, p * PANEL, scratch.packed().array(), to, PANEL);
+                scratch.packed().write(line, p * PANEL, PANEL, to);
             }
         }
     }

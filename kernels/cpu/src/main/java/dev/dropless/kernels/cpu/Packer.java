@@ -20,7 +20,8 @@ enum Packer {
     PANELS {
         @Override
         int at(int i, int k, int depth, Scratch scratch) {
-            return (i / TileKernels.PANEL * depth + k) * TileKernels.PANEL + i % TileKernels.PANEL;
+            int row = i / TileKernels.PANEL * depth + k;
+            return scratch.panels.base() + row * TileKernels.PANEL + i % TileKernels.PANEL;
         }
 
         @Override

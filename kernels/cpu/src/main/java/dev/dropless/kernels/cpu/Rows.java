@@ -9,6 +9,15 @@ final class Rows {
 
     private Rows() {}
 
+    /** Refuses rows that do not lie in a segment; offset and stride are in elements. */
+    static void check(int rows, int columns, MemorySegment segment, Format format, long offset, long stride) {
+        long last = offset + (rows - 1L) * stride + columns;
+        if (rows < 0 || (offset | stride) < 0 || last > segment.byteSize() / format.bytes()) {
+            throw new IndexOutOfBoundsException("%d rows of %d at %d, stride %d of %d bytes"
+                    .formatted(rows, columns, offset, stride, segment.byteSize()));
+        }
+    }
+
     /** Reads n elements of a row from a column on. */
     static void read(Matrix matrix, long row, long column, int n, float[] target, int offset) {
         read(matrix.segment(), matrix.type(), matrix.index(row, column), n, target, offset);
@@ -78,6 +87,20 @@ final class Rows {
             done = blocks * TileKernels.BLOCK;
         }
         write(source, offset + done, n - done, matrix.segment(), matrix.type(), index + done);
+    }
+
+    /** Converts a run of numbers one by one. */
+    static void convert(
+            Format from,
+            MemorySegment source,
+            long sourceIndex,
+            Format to,
+            MemorySegment target,
+            long targetIndex,
+            int n) {
+        float[] numbers = new float[n];
+        read(source, from.type(), sourceIndex, n, numbers, 0);
+        write(numbers, 0, n, target, to.type(), targetIndex);
     }
 
     /** Whether {@link #copy} is there for matrices of a type. */

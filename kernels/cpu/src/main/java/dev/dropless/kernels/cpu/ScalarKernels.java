@@ -141,15 +141,33 @@ final class ScalarKernels implements TileKernels {
             int targetStride,
             int targetStep) {
         float[] floats = target.array();
-        MemorySegment from = source.segment(); // an array, or memory of emitted code without a transposition of its own
         for (int b = 0; b < blocks; b++) {
             int first = sourceOffset + b * sourceStep;
             int to = target.base() + targetOffset + b * targetStep;
+            if (source.isArray()) {
+                transpose(source.array(), source.base() + first, sourceStride, floats, to, targetStride);
+            } else {
+                transpose(source.segment(), first, sourceStride, floats, to, targetStride);
+            }
+        }
+    }
+
+    private static void transpose(
+            float[] source, int from, int sourceStride, float[] target, int to, int targetStride) {
+        for (int i = 0; i < BLOCK; i++) {
             for (int j = 0; j < BLOCK; j++) {
-                for (int i = 0; i < BLOCK; i++) {
-                    long index = first + (long) i * sourceStride + j;
-                    floats[to + j * targetStride + i] = from.get(ElementType.FLOAT, index * Float.BYTES);
-                }
+                target[to + j * targetStride + i] = source[from + i * sourceStride + j];
+            }
+        }
+    }
+
+    /** The same from memory of emitted code without a transposition of its own. */
+    private static void transpose(
+            MemorySegment source, long from, int sourceStride, float[] target, int to, int targetStride) {
+        for (int i = 0; i < BLOCK; i++) {
+            for (int j = 0; j < BLOCK; j++) {
+                long index = from + (long) i * sourceStride + j;
+                target[to + j * targetStride + i] = source.get(ElementType.FLOAT, index * Float.BYTES);
             }
         }
     }

@@ -7,6 +7,11 @@ final class Scratch {
 
     private static final float[] EMPTY = {};
     private static final Storage NONE = Storage.of(EMPTY);
+    /**
+     * Least size of an array of panels: 2 MB, which the usual garbage collector places at a page by itself and never moves, where smaller ones begin anywhere. Vectors of
+     * panels then lie within a cache line each; where they cross lines, products in Java take half as long again.
+     */
+    private static final int PANEL_ELEMENTS = 1 << 19;
 
     /** Packed block of rows, stride {@link TileKernels#ROW_STRIDE}. */
     float[] rows = EMPTY;
@@ -32,8 +37,8 @@ final class Scratch {
     /** The tile that is computed. */
     final Tile tile = new Tile();
 
-    /** Tasks of the product that the owner has started. */
-    final WorkList work = new WorkList();
+    /** The product that the owner has started. */
+    final ProductRunner.Call call = new ProductRunner.Call();
 
     /** Partial sums of dot products. */
     final float[] lanes = new float[TileKernels.DOT_LANES];
@@ -105,31 +110,34 @@ final class Scratch {
     }
 
     /** Makes {@link #packed} the place of the panels, for {@code count} panels of {@code depth} rows. */
-    float[] packPanels(int count, int depth) {
-        float[] array = grown(packed.array(), count * depth * TileKernels.PANEL);
-        if (array != packed.array()) {
-            packed = Storage.of(array);
-        }
+    Storage packPanels(int count, int depth) {
+        packed = ofPanels(packed, count * depth * TileKernels.PANEL);
         panels = packed;
         panelOffset = 0;
         panelStride = depth * TileKernels.PANEL;
-        return array;
+        return packed;
     }
 
     /** Makes room for {@code count} floats, in which {@link #panels} are to lie while others stay packed. */
-    float[] convertPanels(int count) {
+    Storage convertPanels(int count) {
         panels = converted(count);
         panelOffset = 0;
-        return panels.array();
+        return panels;
     }
 
     /** Room for {@code count} floats that panels of another format become. */
     Storage converted(int count) {
-        float[] array = grown(converted.array(), count);
-        if (array != converted.array()) {
-            converted = Storage.of(array);
-        }
+        converted = ofPanels(converted, count);
         return converted;
+    }
+
+    private static Storage ofPanels(Storage storage, int count) {
+        long present = storage.elements();
+        if (present >= count) {
+            return storage;
+        }
+        return Storage.ofArray(
+                Format.F32, (int) Math.max(Math.max(count, PANEL_ELEMENTS), Math.min(2 * present, 1 << 28)));
     }
 
     /**

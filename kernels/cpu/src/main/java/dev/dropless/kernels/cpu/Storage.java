@@ -65,6 +65,11 @@ final class Storage {
         return format == Format.F32;
     }
 
+    /** Whether these are floats in a Java array. */
+    boolean isArray() {
+        return floats != null;
+    }
+
     /** The array of floats in which this is, from {@link #base} on. */
     float[] array() {
         return Objects.requireNonNull(floats, "floats in native memory");
@@ -95,8 +100,8 @@ final class Storage {
         }
     }
 
-    /** Reads rows of a panel, by the kernels' own conversion where there is one. */
-    void widen(TileKernels kernels, int index, int rows, float[] target, int offset) {
+    /** Reads rows of a panel into an array of floats, by the kernels' own conversion where there is one. */
+    void widen(TileKernels kernels, int index, int rows, Storage target, int offset) {
         if (kernels.converts(format, Format.F32)) {
             kernels.convertRows(
                     rows,
@@ -106,11 +111,11 @@ final class Storage {
                     index,
                     TileKernels.PANEL,
                     Format.F32,
-                    MemorySegment.ofArray(target),
+                    target.segment(),
                     offset,
                     TileKernels.PANEL);
         } else {
-            read(index, rows * TileKernels.PANEL, target, offset);
+            read(index, rows * TileKernels.PANEL, target.array(), target.base() + offset);
         }
     }
 

@@ -1,5 +1,6 @@
 package dev.dropless.kernels.cpu;
 
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
@@ -135,6 +136,40 @@ final class VectorKernels implements TileKernels {
             int targetStep) {
         TAIL.transpose(
                 blocks, source, sourceOffset, sourceStride, sourceStep, target, targetOffset, targetStride, targetStep);
+    }
+
+    @Override
+    public boolean converts(Format from, Format to) {
+        return VectorConversions.has(from, to);
+    }
+
+    @Override
+    public void convertRows(
+            int rows,
+            int columns,
+            Format from,
+            MemorySegment source,
+            long sourceOffset,
+            long sourceStride,
+            Format to,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        if (rows == 0) {
+            return;
+        }
+        Rows.check(rows, columns, source, from, sourceOffset, sourceStride);
+        Rows.check(rows, columns, target, to, targetOffset, targetStride);
+        boolean joined = sourceStride == columns && targetStride == columns;
+        int runs = joined ? 1 : rows;
+        int length = joined ? rows * columns : columns;
+        for (int i = 0; i < runs; i++) {
+            long read = sourceOffset + i * sourceStride;
+            long write = targetOffset + i * targetStride;
+            if (!VectorConversions.convert(from, source, read, to, target, write, length)) {
+                Rows.convert(from, source, read, to, target, write, length);
+            }
+        }
     }
 
     @Override

@@ -14,10 +14,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** Emitted conversions and products with narrow panels, against plain Java, bit for bit. */
+/** Conversions, emitted ones and those of the Vector API, and emitted products with narrow panels, against plain Java, bit for bit. */
 class NarrowFormatsTest {
 
     private static final float GUARD = 12345;
@@ -26,12 +25,16 @@ class NarrowFormatsTest {
     private final TileKernels scalar = CpuTier.SCALAR.create();
     private final Random random = new Random(13);
 
-    @BeforeEach
-    void needsEmittedCode() {
-        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+    private List<TileKernels> converting() {
+        List<TileKernels> all = new ArrayList<>(List.of(CpuTier.VECTOR.create()));
+        if (EmittedKernels.disqualifier() == null) {
+            all.addAll(emitted());
+        }
+        return all;
     }
 
     private List<TileKernels> emitted() {
+        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
         List<TileKernels> all = new ArrayList<>(List.of(new EmittedKernels(Width.YMM, scalar)));
         if (EmittedKernels.widest() == Width.ZMM) {
             all.add(new EmittedKernels(Width.ZMM, scalar));
@@ -45,7 +48,7 @@ class NarrowFormatsTest {
         for (int i = 0; i < all.length; i++) {
             all[i] = (short) i;
         }
-        for (TileKernels kernels : emitted()) {
+        for (TileKernels kernels : converting()) {
             for (Format format : SIXTEEN_BITS) {
                 float[] expected = new float[all.length];
                 Rows.read(MemorySegment.ofArray(all), format.type(), 0, all.length, expected, 0);
@@ -95,7 +98,7 @@ class NarrowFormatsTest {
             Math.nextUp(0x1p-25f)
         };
         System.arraycopy(special, 0, values, 0, special.length);
-        for (TileKernels kernels : emitted()) {
+        for (TileKernels kernels : converting()) {
             for (Format format : SIXTEEN_BITS) {
                 if (!kernels.converts(Format.F32, format)) {
                     assertEquals("emitted AVX2, scalar", kernels.description());
@@ -131,7 +134,7 @@ class NarrowFormatsTest {
 
     @Test
     void stridedRowsLeaveTheRestAlone() {
-        for (TileKernels kernels : emitted()) {
+        for (TileKernels kernels : converting()) {
             for (int columns : new int[] {16, 32}) {
                 float[] source = normal(3 + 5 * 37 + columns);
                 short[] narrow = new short[7 + 5 * 41 + columns];
@@ -160,6 +163,53 @@ class NarrowFormatsTest {
                         IndexOutOfBoundsException.class,
                         () -> kernels.convertRows(
                                 7, columns, Format.F32, from, 3, 37, Format.F16, target.segment(), 7, 41));
+            }
+        }
+    }
+
+    /** Vectors reach native memory and arrays of the format's own kind; whatever else holds numbers is read one by one. */
+    @Test
+    void conversionsTakeMemoryOfAnyKind() {
+        TileKernels kernels = CpuTier.VECTOR.create();
+        float[] values = normal(64);
+        for (Format format : SIXTEEN_BITS) {
+            float[] expected = new float[64];
+            MemorySegment shorts = MemorySegment.ofArray(new short[64]);
+            Rows.write(values, 0, 64, shorts, format.type(), 0);
+            Rows.read(shorts, format.type(), 0, 64, expected, 0);
+            try (Arena arena = Arena.ofConfined()) {
+                for (MemorySegment narrow : List.of(
+                        MemorySegment.ofArray(new short[65]).asSlice(2),
+                        MemorySegment.ofArray(new byte[131]).asSlice(3),
+                        arena.allocate(130).asSlice(2))) {
+                    for (MemorySegment wide :
+                            List.of(MemorySegment.ofArray(new float[67]).asSlice(12), arena.allocate(256))) {
+                        MemorySegment source = MemorySegment.ofArray(values);
+                        kernels.convertRows(2, 32, Format.F32, source, 0, 32, format, narrow, 0, 32);
+                        kernels.convertRows(4, 16, format, narrow, 0, 16, Format.F32, wide, 0, 16);
+                        float[] actual = new float[64];
+                        Rows.read(wide, ElementType.F32, 0, 64, actual, 0);
+                        assertArrayEquals(expected, actual, format + " " + narrow + " " + wide);
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void everyNumberOf8BitsWidens() {
+        byte[] all = new byte[256];
+        float[] expected = new float[256];
+        for (int i = 0; i < 256; i++) {
+            all[i] = (byte) i;
+            expected[i] = all[i];
+        }
+        for (TileKernels kernels : converting()) {
+            if (kernels.converts(Format.INT8, Format.F32)) {
+                float[] actual = new float[256];
+                MemorySegment target = MemorySegment.ofArray(actual);
+                kernels.convertRows(8, 32, Format.INT8, MemorySegment.ofArray(all), 0, 32, Format.F32, target, 0, 32);
+                assertArrayEquals(expected, actual, kernels.description());
             }
         }
     }

@@ -454,7 +454,8 @@ class TileKernelsTest {
                     boolean sums = (variant & 4) != 0;
                     float[][] expected = differentiateTile(scalar, activation, gated, recompute, sums, rows);
                     float[][] actual = differentiateTile(kernels, activation, gated, recompute, sums, rows);
-                    String what = "%s: %s, %d rows, variant %d".formatted(kernels.description(), activation, rows, variant);
+                    String what =
+                            "%s: %s, %d rows, variant %d".formatted(kernels.description(), activation, rows, variant);
                     for (int i = 0; i < expected.length; i++) {
                         assertArrayEquals(expected[i], actual[i], what + ", result " + i);
                     }
