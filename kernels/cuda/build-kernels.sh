@@ -4,8 +4,10 @@
 # launch it.
 #
 #   ./build-kernels.sh            rebuilds src/main/resources/dev/dropless/kernels/cuda
-#   ./build-kernels.sh DIRECTORY  builds into another directory, for comparison; with FAMILIES and
-#                                 TARGETS in the environment only those
+#   ./build-kernels.sh DIRECTORY  builds into another directory, for comparison
+#
+# With FAMILIES or TARGETS in the environment only those are built, FAMILIES="hopper_wgrad hopper_blocks" for instance; what the manifest of the directory says of
+# other images is kept.
 #
 # Needs nvcc (CUDA 12.8 or newer) and g++. Fails on any warning of the compilers, C75xx (ptxas performance) among them.
 set -euo pipefail
@@ -58,6 +60,16 @@ compile() {
     static_properties "$target" "$log" > "$scratch/$family.$target.static"
 }
 
+if [[ " ${targets[*]} " != *" sm_90a "* ]]; then
+    others=()
+    for family in "${families[@]}"; do [[ $family == hopper_* ]] || others+=("$family"); done
+    families=("${others[@]}")
+fi
+if ((${#families[@]} == 0)); then
+    echo "build-kernels.sh: nothing to build: hopper_* families are for sm_90a" >&2
+    exit 1
+fi
+
 # Two at a time.
 running=0
 for family in "${families[@]}"; do
@@ -78,6 +90,19 @@ done
 ./emulate-kernels.sh --build-only --only launch_table target/emulator
 target/emulator/launch_table > "$scratch/launch"
 
+# What an earlier build found of images that this one did not make: lines of kernels that are still there.
+kept=()
+if [[ -f $output/manifest.properties ]]; then
+    mapfile -t kept < <(awk -v families=" ${families[*]} " -v targets=" ${targets[*]} " '
+        FNR == NR { family[$1] = $2; next }
+        /^static\./ {
+            split($0, parts, /[.=]/)
+            if (!(parts[3] in family)) next
+            if (index(families, " " family[parts[3]] " ") && index(targets, " " parts[2] " ")) next
+            print
+        }' "$scratch/launch" "$output/manifest.properties")
+fi
+
 {
     echo "# Written by build-kernels.sh; tests compare it with the sources and with the resources beside it."
     echo "compiler=$("$nvcc" --version | sed -n 's/^Cuda compilation tools, //p')"
@@ -85,6 +110,6 @@ target/emulator/launch_table > "$scratch/launch"
     (cd "$output" && shopt -s nullglob && sha256sum -- *.cubin *.ptx) | LC_ALL=C sort -k 2 | awk '{ print "resource." $2 "=" $1 }'
     awk '{ print "launch." $1 "=family:" $2 " threads:" $3 " shared:" $4 " sharedPerExpert:" $5 " argumentWords:" $6 }' "$scratch/launch" \
         | LC_ALL=C sort
-    cat "$scratch"/*.static | LC_ALL=C sort
+    { printf '%s\n' "${kept[@]}" && find "$scratch" -name '*.static' -exec cat {} +; } | sed '/^$/d' | LC_ALL=C sort
 } > "$output/manifest.properties"
 echo "$(find "$output" -type f -printf '%s\n' | awk '{ n += $1 } END { print n }') bytes in $output"

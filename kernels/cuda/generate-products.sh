@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-widths="16 64 128 256"
+widths="16 64 128 192 256"
 
 product() {
     local element=$1 type=$2 width=$3
@@ -46,7 +46,7 @@ FUNCTION
     cat <<'HEADER'
 // Written by generate-products.sh.
 //
-// d (+)= a b for a warpgroup: a is 64 x 16, b 16 x N, both in shared memory, given by descriptors (operand_descriptor in hopper_tile.cuh); a_wide
+// d (+)= a b for a warpgroup: a is 64 x 16, b 16 x N, both in shared memory, given by descriptors (operand_descriptor in hopper_engine.cuh); a_wide
 // and b_wide are 0 where the summed dimension is contiguous, 1 where the other one is. Sums are fp32: thread t of the warpgroup holds, at
 // 4 j + 2 h + c, row t / 32 * 16 + t % 32 / 4 + 8 h, column 8 j + t % 4 * 2 + c. They may be touched only after products_wait.
 #pragma once

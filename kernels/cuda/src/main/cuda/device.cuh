@@ -34,6 +34,7 @@ enum class Fault : int {
     kNoPartial,       // one column tile's part of a row's sum over columns is left out
     kWrongTurn,       // a warpgroup does not pass over the stages of the other one's tile
     kNoTurn,          // nor wait until the other one has seen them
+    kTiedOrder,       // experts with as many rows as another get its place in the order of tiles
 };
 
 }  // namespace dropless

@@ -11,8 +11,8 @@
 // H and F are multiples of 8; dY, pre, hidden, dPre and dRows begin at multiples of 16 bytes and so do their rows: other layers are for
 // experts.cu.
 //
-// Names: dropless_hopper_{down_dgrad,up_dgrad}_<bf16|f16>. Launch: see hopper_tile.cuh; useful clusters are (tiles of the plan, or pairs of them)
-// * ceil(columns / width), width 128 for down_dgrad, 256 for up_dgrad.
+// Names: dropless_hopper_{down_dgrad,up_dgrad,up_dgrad_short}_<bf16|f16>. Launch: see hopper_tile.cuh; useful clusters are (tiles of the plan, or pairs of
+// them) * ceil(columns / width), width 128 for down_dgrad, 256 for up_dgrad, 192 for its short variant, for few stages (P below 1024 or so).
 #include "activation.cuh"
 #include "hopper_gather.cuh"
 #include "hopper_runs.cuh"
@@ -155,7 +155,7 @@ template <class T> struct HopperDownDgradJob : PlanSchedule {
 
 struct HopperUpDgradArguments {
     Plan plan;
-    const TensorMap *d_pre;    // [N, P], box 64 x 128
+    const TensorMap *d_pre;    // [N, P], box 64 x 64
     const TensorMap *weights;  // W [E * P, H], box 64 x 64
     Matrix d_rows;             // [N, H], type of the kernel
     const TensorMap *d_rows_map;  // box 64 x 64
@@ -163,8 +163,9 @@ struct HopperUpDgradArguments {
     int64_t group;             // of tiles of rows that are taken together
 };
 
-template <class T> struct HopperUpDgradJob : PlanSchedule {
-    using Engine = HopperEngine<T, Layout::kDepthMajor, Layout::kWideMajor>;
+template <class UpDgradEngine> struct HopperUpDgradJob : PlanSchedule {
+    using Engine = UpDgradEngine;
+    using T = typename Engine::Element;
     static constexpr bool kGathers = false, kPrepares = true;
 
     const HopperUpDgradArguments &args;
@@ -183,9 +184,8 @@ template <class T> struct HopperUpDgradJob : PlanSchedule {
     }
 
     __device__ __forceinline__ void load(const RowTile &tile, int step, const Stage &stage) const {
-        bool with_a = tile.rows > 0;
-        expect(stage, (with_a ? Engine::kBytesA : 0) + Engine::kBytesB);
-        if (with_a) load_a<Engine>(stage, args.d_pre, tile.first_row, step * Engine::kDepth);
+        expect(stage, row_boxes(tile.rows) * kBoxBytes + Engine::kBytesB);
+        load_a_rows(stage, args.d_pre, tile.first_row, tile.rows, step * Engine::kDepth);
         load_b<Engine>(stage, args.weights, tile.shares_columns, static_cast<int>(tile.column_tile) * Engine::kColumns,
                        static_cast<int>(tile.expert * args.pre_size) + step * Engine::kDepth);
     }
@@ -195,8 +195,14 @@ template <class T> struct HopperUpDgradJob : PlanSchedule {
         clear_tails<Engine, false>(stage, clamp_count(args.pre_size - step * Engine::kDepth, kBoxColumns));
     }
 
-    __device__ __forceinline__ void write(const RowTile &tile, const float (&sums)[Engine::kSums], Staging &staging) const {
-        int above = staging.warpgroup * kWarpgroupRows;
+    template <class Sums> __device__ __forceinline__ void write(const RowTile &tile, const Sums &sums, Staging &staging) const {
+        for_own_rows(staging, tile.rows, sums, [&](int above, const float(&own)[Engine::kSums]) {
+            write_rows(tile, above, own, staging);
+        });
+    }
+
+    __device__ __forceinline__ void write_rows(
+        const RowTile &tile, int above, const float (&sums)[Engine::kSums], Staging &staging) const {
 #pragma unroll
         for (int part = 0; part < Engine::kColumns / kBoxColumns; part++) {
             int64_t column = tile.column_tile * Engine::kColumns + part * kBoxColumns;
@@ -206,6 +212,9 @@ template <class T> struct HopperUpDgradJob : PlanSchedule {
         }
     }
 };
+
+template <class T> using UpDgradEngine = HopperEngine<T, Layout::kDepthMajor, Layout::kWideMajor>;
+template <class T> using ShortUpDgradEngine = WideTurnEngine<T, Layout::kDepthMajor, Layout::kWideMajor>;
 
 }  // namespace dropless
 
@@ -219,8 +228,12 @@ template <class T> struct HopperUpDgradJob : PlanSchedule {
     extern "C" __global__ void __launch_bounds__(dropless::kHopperThreads, 1)                                              \
         dropless_hopper_up_dgrad_##suffix(const __grid_constant__ dropless::HopperUpDgradArguments args) {                 \
         using namespace dropless;                                                                                          \
-        using Job = HopperUpDgradJob<T>;                                                                                   \
-        run_hopper<Job::Engine>(Job(args));                                                                                \
+        run_hopper<UpDgradEngine<T>>(HopperUpDgradJob<UpDgradEngine<T>>(args));                                            \
+    }                                                                                                                      \
+    extern "C" __global__ void __launch_bounds__(dropless::kHopperThreads, 1)                                              \
+        dropless_hopper_up_dgrad_short_##suffix(const __grid_constant__ dropless::HopperUpDgradArguments args) {           \
+        using namespace dropless;                                                                                          \
+        run_hopper<ShortUpDgradEngine<T>>(HopperUpDgradJob<ShortUpDgradEngine<T>>(args));                                  \
     }
 
 HOPPER_DGRAD(bf16, bf16)

@@ -8,10 +8,13 @@
 //
 // H and F are multiples of 8; x, pre, hidden and out begin at multiples of 16 bytes and so do their rows: other layers are for experts.cu.
 //
-// Names: dropless_hopper_{up_gated,up_plain,down}_<bf16|f16>. Launch: see hopper_tile.cuh; useful clusters are (tiles of the plan, or pairs of them)
-// * ceil(columns / width), width 128 for a gated up-projection, else 256.
+// The short variant of down is for few stages (F below 1024 or so): warpgroups take turns, one writes while the other sums.
+//
+// Names: dropless_hopper_{up_gated,up_plain,down,down_short}_<bf16|f16>. Launch: see hopper_tile.cuh; useful clusters are (tiles of the plan, or pairs of
+// them) * ceil(columns / width), width 128 for a gated up-projection, 192 for down_short, else 256.
 #include "activation.cuh"
 #include "hopper_gather.cuh"
+#include "hopper_turns.cuh"
 
 namespace dropless {
 
@@ -123,8 +126,8 @@ template <class Engine, bool gated> struct HopperUpJob : PlanSchedule {
 
 struct HopperDownArguments {
     Plan plan;
-    const TensorMap *hidden;   // [N, F], box 64 x 128
-    const TensorMap *weights;  // D [E * H, F], box 64 x 128
+    const TensorMap *hidden;   // [N, F], box 64 x 64
+    const TensorMap *weights;  // D [E * H, F], box 64 x 128, short: 64 x 96
     Matrix bias;               // c [E, H], or null
     Matrix out;                // [N, H]
     const TensorMap *out_map;  // box 64 x 64
@@ -152,15 +155,17 @@ template <class Engine> struct HopperDownJob : PlanSchedule {
     }
 
     __device__ __forceinline__ void load(const RowTile &tile, int step, const Stage &stage) const {
-        bool with_a = tile.rows > 0;
-        expect(stage, (with_a ? Engine::kBytesA : 0) + Engine::kBytesB);
-        if (with_a) load_a<Engine>(stage, args.hidden, tile.first_row, step * Engine::kDepth);
+        expect(stage, row_boxes(tile.rows) * kBoxBytes + Engine::kBytesB);
+        load_a_rows(stage, args.hidden, tile.first_row, tile.rows, step * Engine::kDepth);
         int first = static_cast<int>(tile.expert * args.hidden_size + tile.column_tile * Engine::kColumns);
         load_b<Engine>(stage, args.weights, tile.shares_columns, first, step * Engine::kDepth);
     }
 
-    __device__ __forceinline__ void write(const RowTile &tile, float (&sums)[Engine::kSums], Staging &staging) const {
-        int above = staging.warpgroup * kWarpgroupRows;
+    template <class Sums> __device__ __forceinline__ void write(const RowTile &tile, Sums &sums, Staging &staging) const {
+        for_own_rows(staging, tile.rows, sums, [&](int above, float(&own)[Engine::kSums]) { write_rows(tile, above, own, staging); });
+    }
+
+    __device__ __forceinline__ void write_rows(const RowTile &tile, int above, float (&sums)[Engine::kSums], Staging &staging) const {
 #pragma unroll
         for (int part = 0; part < Engine::kColumns / kBoxColumns; part++) {
             int64_t column = tile.column_tile * Engine::kColumns + part * kBoxColumns;
@@ -175,6 +180,7 @@ template <class Engine> struct HopperDownJob : PlanSchedule {
 };
 
 template <class T> using ExpertEngine = HopperEngine<T, Layout::kDepthMajor, Layout::kDepthMajor>;
+template <class T> using ShortDownEngine = WideTurnEngine<T, Layout::kDepthMajor, Layout::kDepthMajor>;
 
 }  // namespace dropless
 
@@ -193,6 +199,11 @@ template <class T> using ExpertEngine = HopperEngine<T, Layout::kDepthMajor, Lay
         dropless_hopper_down_##suffix(const __grid_constant__ dropless::HopperDownArguments args) {                        \
         using namespace dropless;                                                                                          \
         run_hopper<ExpertEngine<T>>(HopperDownJob<ExpertEngine<T>>(args));                                                 \
+    }                                                                                                                      \
+    extern "C" __global__ void __launch_bounds__(dropless::kHopperThreads, 1)                                              \
+        dropless_hopper_down_short_##suffix(const __grid_constant__ dropless::HopperDownArguments args) {                  \
+        using namespace dropless;                                                                                          \
+        run_hopper<ShortDownEngine<T>>(HopperDownJob<ShortDownEngine<T>>(args));                                           \
     }
 
 HOPPER_EXPERTS(bf16, bf16)

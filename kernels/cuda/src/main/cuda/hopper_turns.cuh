@@ -1,5 +1,5 @@
 // The main loop of hopper_tile.cuh with the multiplying warpgroups taking turns: each computes every second tile of a block alone, all 128 rows
-// of it, so that one multiplies while the other writes. For products whose results take about as long to write as to sum; tiles are 128 columns
+// of it, so that one multiplies while the other writes. For products whose results take about as long to write as to sum; tiles are 128 or 192 columns
 // wide, for their sums to fit into one warpgroup's registers.
 #pragma once
 
@@ -12,6 +12,11 @@ constexpr int kTurnParts = kTile / kWarpgroupRows;  // products that a warpgroup
 template <class T, Layout a, Layout b> struct TurnEngine : HopperEngine<T, a, b, 128, 6> {
     static constexpr bool kTurns = true;
     static constexpr int kGatherRegisters = 40, kGatherProductRegisters = 232;
+};
+
+// Tiles of 128 x 192, the widest whose sums one warpgroup can hold: for results that are only rounded, of products with few stages.
+template <class T, Layout a, Layout b> struct WideTurnEngine : HopperEngine<T, a, b, 192, 4> {
+    static constexpr bool kTurns = true;
 };
 
 // How many of a tile's products have rows that are stored.
@@ -89,6 +94,7 @@ __device__ __forceinline__ void multiply_in_turns(const Job &job, HopperShared<E
         }
         if (tile.rows > 0) job.write(tile, sums, staging);
     }
+    if (staging.lane() == 0) store_wait_read<0>();
 }
 
 }  // namespace dropless

@@ -14,6 +14,8 @@
 // Where experts have few rows, a gradient takes about as long to write as to sum: the short variants have tiles of 128 x 128 that the multiplying
 // warpgroups take in turns.
 //
+// Tiles of the experts with most rows come first.
+//
 // Names: dropless_hopper_{up_wgrad,down_wgrad}[_short]_<bf16|f16>. Launch: see hopper_tile.cuh; useful clusters are
 // E * ceil(gathered columns / (128 * blocks of a cluster)) * ceil(consecutive columns / 256, short: 128).
 #include "hopper_runs.cuh"
@@ -165,6 +167,7 @@ template <class T, bool transposed> struct WgradWriter {
 // Weighted rows pass through 32 registers on their way.
 template <class Engine> struct WgradEngine : Engine {
     static constexpr int kGatherRegisters = 72, kGatherProductRegisters = 216;
+    static constexpr int kOrderedExperts = 512;
 };
 template <class T> using LongWgradEngine = WgradEngine<HopperEngine<T, Layout::kWideMajor, Layout::kWideMajor>>;
 template <class T> using ShortWgradEngine = WgradEngine<TurnEngine<T, Layout::kWideMajor, Layout::kWideMajor>>;
@@ -185,7 +188,7 @@ template <class WgradEngine, bool transposed> struct HopperWgradJob {
 
     __device__ WgradTile tile(int64_t n, unsigned rank) const {
         int64_t per_expert = row_steps() * column_tiles();
-        int expert = static_cast<int>(n / per_expert);
+        int expert = ordered_expert<Engine>(args.plan, static_cast<int>(n / per_expert));
         TileOrder order(n % per_expert, row_steps(), column_tiles(), static_cast<int>(args.group));
         int first = args.plan.offsets[expert], depth = args.plan.offsets[expert + 1] - first;
         int64_t row = (order.row * cluster_size() + rank) * kTile;

@@ -78,18 +78,17 @@ static void down_dgrad(HopperLayer &layer) {
     }, [](double y) { return 1e-5 * std::fabs(y) + 2e-4; });
 }
 
-static void up_dgrad(HopperLayer &layer) {
+template <class Engine, class Kernel> static void up_dgrad(HopperLayer &layer, const std::string &name, Kernel kernel) {
     const Shape &shape = layer.shape;
     Topology &topology = layer.topology;
     MatrixBuffer d_pre = layer.filled(layer.rows(), shape.pre()), d_rows = layer.matrix(layer.rows(), shape.hidden);
     poison_rows(d_pre, topology, layer.poisoned);
     Weights w(topology, shape.pre(), shape.hidden, shape.type, layer.random);
-    TensorMap a = map_of(d_pre, kTile), b = map_of(w.matrix, kBoxColumns), c = map_of(d_rows, kBoxColumns);
+    TensorMap a = map_of(d_pre, kBoxColumns), b = map_of(w.matrix, kBoxColumns), c = map_of(d_rows, kBoxColumns);
     HopperUpDgradArguments args{topology.plan(), &a, &b, d_rows.argument(), &c, shape.hidden, shape.pre(), layer.group()};
-    using Engine = HopperUpDgradJob<bf16>::Engine;
-    launch_twice("up_dgrad", HOPPER_KERNEL(up_dgrad, shape.type), layer, sizeof(HopperShared<Engine>), args, [] {},
+    launch_twice(name.c_str(), kernel, layer, sizeof(HopperShared<Engine>), args, [] {},
                  [&] { return d_rows.bytes(); });
-    compare("up_dgrad.d_rows", d_rows, [&](int64_t r, int64_t h) {
+    compare((name + ".d_rows").c_str(), d_rows, [&](int64_t r, int64_t h) {
         double sum = 0;
         for (int p = 0; p < shape.pre(); p++) sum += d_pre.get(r, p) * w.get(topology.expert(r), p, h);
         return sum;
@@ -100,6 +99,7 @@ int main(int argc, char **argv) {
     return run_seeds(argc, argv, kHopperSeeds, [](uint64_t seed) {
         HopperLayer layer(seed);
         down_dgrad(layer);
-        up_dgrad(layer);
+        up_dgrad<UpDgradEngine<bf16>>(layer, "up_dgrad", HOPPER_KERNEL(up_dgrad, layer.shape.type));
+        up_dgrad<ShortUpDgradEngine<bf16>>(layer, "up_dgrad_short", HOPPER_KERNEL(up_dgrad_short, layer.shape.type));
     });
 }

@@ -15,12 +15,13 @@ struct Layer : HopperLayer {
     // Rows beyond the last are there, as where the host knows only a bound of their number; nothing may write them.
     int spare() { return 16 * random.below(2); }
 
-    template <class Kernel, class Arguments> void launch(Kernel kernel, const Arguments &args, const Grid &on, uint64_t schedule) {
-        launch_hopper(kernel, on, sizeof(HopperShared<ExpertEngine<bf16>>), args, schedule);
+    template <class Engine, class Kernel, class Arguments>
+    void launch(Kernel kernel, const Arguments &args, const Grid &on, uint64_t schedule) {
+        launch_hopper(kernel, on, sizeof(HopperShared<Engine>), args, schedule);
     }
 
     void up();
-    void down();
+    template <class Engine, class Kernel> void down(const char *name, Kernel kernel);
 };
 
 void Layer::up() {
@@ -36,7 +37,7 @@ void Layer::up() {
                            maps.of(hidden, 64), activation, shape.hidden, shape.ffn, group()};
     maps.make(seed);
     auto kernel = shape.gated ? HOPPER_KERNEL(up_gated, shape.type) : HOPPER_KERNEL(up_plain, shape.type);
-    launch(kernel, args, grid, seed);
+    launch<ExpertEngine<bf16>>(kernel, args, grid, seed);
     auto expected = [&](int64_t r, int64_t p) {
         double sum = 0;
         int e = topology.expert(r);
@@ -49,11 +50,11 @@ void Layer::up() {
         return shape.gated ? gate * factor_of(activation, expected(r, shape.ffn + f)) : gate;
     }, activation_tolerance);
     auto first = hidden.bytes();
-    launch(kernel, args, Grid(random), seed + 1000);
+    launch<ExpertEngine<bf16>>(kernel, args, Grid(random), seed + 1000);
     if (first != hidden.bytes()) report_mismatch("up: another schedule gives other bits");
 }
 
-void Layer::down() {
+template <class Engine, class Kernel> void Layer::down(const char *name, Kernel kernel) {
     MatrixBuffer hidden = filled(rows(), shape.ffn, shape.type);
     poison_rows(hidden, topology, poisoned);
     Weights w(topology, shape.hidden, shape.ffn, shape.type, random);
@@ -61,11 +62,11 @@ void Layer::down() {
     MatrixBuffer out = matrix(rows() + spare(), shape.hidden);
     bool with_bias = random.flip();
     Maps maps;
-    HopperDownArguments args{topology.plan(), maps.of(hidden, 128), maps.of(w.matrix, 128), with_bias ? bias.argument() : none(),
-                             out.argument(), maps.of(out, 64), shape.hidden, shape.ffn, group()};
+    HopperDownArguments args{topology.plan(), maps.of(hidden, 64), maps.of(w.matrix, Engine::kColumns / 2),
+                             with_bias ? bias.argument() : none(), out.argument(), maps.of(out, 64), shape.hidden, shape.ffn, group()};
     maps.make(seed);
-    launch(HOPPER_KERNEL(down, shape.type), args, grid, seed);
-    compare("down.out", out, [&](int64_t r, int64_t h) -> double {
+    launch<Engine>(kernel, args, grid, seed);
+    compare((std::string(name) + ".out").c_str(), out, [&](int64_t r, int64_t h) -> double {
         if (r >= rows()) return NAN;
         double sum = with_bias ? bias.get(topology.expert(r), h) : 0;
         for (int f = 0; f < shape.ffn; f++) sum += hidden.get(r, f) * w.get(topology.expert(r), h, f);
@@ -77,6 +78,7 @@ int main(int argc, char **argv) {
     return run_seeds(argc, argv, kHopperSeeds, [](uint64_t seed) {
         Layer layer(seed);
         layer.up();
-        layer.down();
+        layer.down<ExpertEngine<bf16>>("down", HOPPER_KERNEL(down, layer.shape.type));
+        layer.down<ShortDownEngine<bf16>>("down_short", HOPPER_KERNEL(down_short, layer.shape.type));
     });
 }

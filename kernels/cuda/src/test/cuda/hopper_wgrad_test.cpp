@@ -1,4 +1,4 @@
-// Emulated test of hopper_wgrad.cu: gradients of the experts' weights against sums in double.
+// Emulated test of hopper_wgrad.cu: gradients of the experts' weights against sums in double, and the order in which their tiles come.
 #include "hopper_expert_case.h"
 #include "hopper_wgrad.cu"
 
@@ -45,8 +45,44 @@ static void wgrad(HopperLayer &layer, bool up, bool is_short) {
     });
 }
 
+using OrderEngine = LongWgradEngine<bf16>;
+
+struct OrderArguments {
+    Plan plan;
+    int *order;
+};
+
+static void order_of_experts(const OrderArguments args) {
+    ALIGNED_SHARED_MEMORY(HopperShared<OrderEngine>, shared);
+    order_experts(args.plan, shared);
+    if (threadIdx.x > 0) return;
+    for (int n = 0; n < args.plan.num_experts; n++) args.order[n] = ordered_expert<OrderEngine>(args.plan, n);
+}
+
+// Experts with most rows first, of equals those with lower numbers; all in their own order where there are too many.
+static void order(uint64_t seed) {
+    Random random(seed);
+    int most = OrderEngine::kOrderedExperts, experts = random.of({1, 2, 7, 64, 383, 385, most, most + 1});
+    Buffer<int> offsets(experts + 1), found(experts);
+    offsets[0] = 0;
+    for (int e = 0; e < experts; e++) offsets[e + 1] = offsets[e] + random.of({0, 1, 1, 5, random.below(1000)});
+    OrderArguments args{{offsets.data(), nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, experts, 1, 0}, found.data()};
+    emulator::launch(order_of_experts, 1, kHopperThreads, sizeof(HopperShared<OrderEngine>), args, seed);
+    std::vector<int> expected;
+    for (int e = 0; e < experts; e++) expected.push_back(e);
+    if (experts <= most) {
+        std::stable_sort(expected.begin(), expected.end(), [&](int a, int b) {
+            return offsets[a + 1] - offsets[a] > offsets[b + 1] - offsets[b];
+        });
+    }
+    for (int n = 0; n < experts; n++) {
+        if (found[n] != expected[static_cast<size_t>(n)]) report_mismatch("order of experts: place " + std::to_string(n));
+    }
+}
+
 int main(int argc, char **argv) {
     return run_seeds(argc, argv, kHopperSeeds, [](uint64_t seed) {
+        order(seed);
         HopperLayer layer(seed);
         for (bool up : {true, false}) {
             for (bool is_short : {true, false}) wgrad(layer, up, is_short);

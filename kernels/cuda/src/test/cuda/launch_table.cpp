@@ -81,12 +81,14 @@ int main() {
     print_hopper<HopperUpArguments, ExpertEngine<bf16>>("up_gated", "hopper_experts");
     print_hopper<HopperUpArguments, ExpertEngine<bf16>>("up_plain", "hopper_experts");
     print_hopper<HopperDownArguments, ExpertEngine<bf16>>("down", "hopper_experts");
+    print_hopper<HopperDownArguments, ShortDownEngine<bf16>>("down_short", "hopper_experts");
     print_hopper<HopperDecodeUpArguments, DecodeEngine<bf16, 16>>("decode_up_16", "hopper_decode");
     print_hopper<HopperDecodeUpArguments, DecodeEngine<bf16, 64>>("decode_up_64", "hopper_decode");
     print_hopper<HopperDecodeDownArguments, DecodeEngine<bf16, 16>>("decode_down_16", "hopper_decode");
     print_hopper<HopperDecodeDownArguments, DecodeEngine<bf16, 64>>("decode_down_64", "hopper_decode");
     print_hopper<HopperDownDgradArguments, HopperDownDgradJob<bf16>::Engine>("down_dgrad", "hopper_dgrad");
-    print_hopper<HopperUpDgradArguments, HopperUpDgradJob<bf16>::Engine>("up_dgrad", "hopper_dgrad");
+    print_hopper<HopperUpDgradArguments, UpDgradEngine<bf16>>("up_dgrad", "hopper_dgrad");
+    print_hopper<HopperUpDgradArguments, ShortUpDgradEngine<bf16>>("up_dgrad_short", "hopper_dgrad");
     for (const char *operation : {"up_wgrad", "down_wgrad"}) {
         print_hopper<HopperWgradArguments, LongWgradEngine<bf16>>(operation, "hopper_wgrad");
         print_hopper<HopperWgradArguments, ShortWgradEngine<bf16>>(std::string(operation) + "_short", "hopper_wgrad");

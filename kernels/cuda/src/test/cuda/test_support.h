@@ -143,6 +143,7 @@ inline const std::map<std::string, dropless::Fault> &faults() {
         {"no-sharing", Fault::kNoSharing},           {"no-tail-a", Fault::kNoTailA},
         {"no-tail-b", Fault::kNoTailB},               {"no-partial", Fault::kNoPartial},
         {"wrong-turn", Fault::kWrongTurn},           {"no-turn", Fault::kNoTurn},
+        {"tied-order", Fault::kTiedOrder},
     };
     return names;
 }

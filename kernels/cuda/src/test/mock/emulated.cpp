@@ -53,8 +53,8 @@ const std::map<std::string, Kernel> kernels = {
     ONE(dropless_router_forward), ONE(dropless_router_backward), ONE(dropless_topology_count), ONE(dropless_topology_scan),
     ONE(dropless_topology_place), ONE(dropless_tile_plan), ONE(dropless_fill), ONE(dropless_multiply), ONE(dropless_sigmoid_gate),
     ONE(dropless_sigmoid_gate_backward), ONE(dropless_identity_add), ONE(dropless_identity_dot),
-    ONE(dropless_tensor_maps), HALVES(matmul_nt), HALVES(up_gated), HALVES(up_plain), HALVES(down), HALVES(decode_up_16), HALVES(decode_up_64),
-    HALVES(decode_down_16), HALVES(decode_down_64), HALVES(down_dgrad), HALVES(up_dgrad), HALVES(up_wgrad), HALVES(down_wgrad),
+    ONE(dropless_tensor_maps), HALVES(matmul_nt), HALVES(up_gated), HALVES(up_plain), HALVES(down), HALVES(down_short), HALVES(decode_up_16), HALVES(decode_up_64),
+    HALVES(decode_down_16), HALVES(decode_down_64), HALVES(down_dgrad), HALVES(up_dgrad), HALVES(up_dgrad_short), HALVES(up_wgrad), HALVES(down_wgrad),
     HALVES(up_wgrad_short), HALVES(down_wgrad_short), HALVES(blocks_nn), HALVES(blocks_nt), HALVES(blocks_tn), HALVES(blocks_tt),
 };
 

@@ -20,6 +20,9 @@ final class HopperExperts implements ExpertEngine {
     /** Columns of a tile of a product that is not gated. */
     private static final int WIDTH = 256;
 
+    /** Columns of a tile of the short variants of down and up_dgrad. */
+    private static final int SHORT_WIDTH = 192;
+
     private final HopperLaunches hopper;
     private final Launcher launcher;
     private final TensorMaps maps;
@@ -35,6 +38,22 @@ final class HopperExperts implements ExpertEngine {
     private Choice choose(Operation operation, CudaExpertPlan plan) {
         return hopper.tuning()
                 .choose(operation, plan.sizes().rows(), plan.sizes().numExperts());
+    }
+
+    /** The launch of a product of rows with {@code columns}; sums of few products have a variant with other tiles. */
+    private Choice choose(Operation operation, CudaExpertPlan plan, int columns, int depth) {
+        // Columns of tiles that are not there cost as much as others: more than a sixteenth of them is more than the
+        // variant saves.
+        int wide = Math.ceilDiv(columns, WIDTH) * WIDTH;
+        boolean fits = Math.ceilDiv(columns, SHORT_WIDTH) * SHORT_WIDTH <= wide + wide / 16;
+        return fits
+                ? hopper.tuning()
+                        .choose(operation, plan.sizes().rows(), plan.sizes().numExperts(), depth)
+                : choose(operation, plan);
+    }
+
+    private static boolean isShort(Choice choice) {
+        return choice.variant() == Variant.SHORT;
     }
 
     /** Whether the kernels compute a product with these sizes, of rows that there are, and these matrices. */
@@ -121,17 +140,19 @@ final class HopperExperts implements ExpertEngine {
             portable.down(o);
             return;
         }
-        Choice choice = choose(Operation.DOWN, o.plan());
-        long clusters = clusters(o.plan(), choice, h, WIDTH);
+        Choice choice = choose(Operation.DOWN, o.plan(), h, f);
+        int width = isShort(choice) ? SHORT_WIDTH : WIDTH;
+        long clusters = clusters(o.plan(), choice, h, width);
         if (choice.variant().decodeTokens() > 0) {
             decodeDown(o, choice, clusters);
             return;
         }
         List<Fields> fields =
-                List.of(Fields.of(o.hidden(), TILE), Fields.of(o.weights(), TILE), Fields.of(o.out(), BOX));
+                List.of(Fields.of(o.hidden(), BOX), Fields.of(o.weights(), width / 2), Fields.of(o.out(), BOX));
+        String kernel = isShort(choice) ? "hopper_down_short" : "hopper_down";
         maps.with(
                 fields,
-                set -> launcher.clusters("hopper_down", o.type(), clusters, choice.cluster(), words -> {
+                set -> launcher.clusters(kernel, o.type(), clusters, choice.cluster(), words -> {
                     o.plan().write(words);
                     words.word(TensorMaps.map(set, 0))
                             .word(TensorMaps.map(set, 1))
@@ -197,13 +218,13 @@ final class HopperExperts implements ExpertEngine {
             portable.upDgrad(o);
             return;
         }
-        Choice choice = choose(Operation.UP_DGRAD, o.plan());
-        long clusters = clusters(o.plan(), choice, h, WIDTH);
-        List<Fields> fields =
-                List.of(Fields.of(o.dPre(), TILE), Fields.of(o.weights(), BOX), Fields.of(o.dRows(), BOX));
+        Choice choice = choose(Operation.UP_DGRAD, o.plan(), h, p);
+        long clusters = clusters(o.plan(), choice, h, isShort(choice) ? SHORT_WIDTH : WIDTH);
+        String kernel = isShort(choice) ? "hopper_up_dgrad_short" : "hopper_up_dgrad";
+        List<Fields> fields = List.of(Fields.of(o.dPre(), BOX), Fields.of(o.weights(), BOX), Fields.of(o.dRows(), BOX));
         maps.with(
                 fields,
-                set -> launcher.clusters("hopper_up_dgrad", o.type(), clusters, choice.cluster(), words -> {
+                set -> launcher.clusters(kernel, o.type(), clusters, choice.cluster(), words -> {
                     o.plan().write(words);
                     words.word(TensorMaps.map(set, 0))
                             .word(TensorMaps.map(set, 1))
@@ -240,16 +261,15 @@ final class HopperExperts implements ExpertEngine {
     /** Tiles are of the gathered rows' columns by those of the consecutive ones. */
     private void weightGradient(String kernel, Operation operation, WeightGradient o) {
         Choice choice = choose(operation, o.plan());
-        boolean isShort = choice.variant() == Variant.SHORT;
         long h = o.tokens().columns();
         long columns = o.rows().columns();
         long perExpert = HopperLaunches.steps(HopperLaunches.tiles(h), choice.cluster())
-                * Math.ceilDiv(columns, isShort ? (long) TILE : WIDTH);
+                * Math.ceilDiv(columns, isShort(choice) ? (long) TILE : WIDTH);
         long clusters = o.plan().sizes().numExperts() * perExpert;
-        String name = isShort ? kernel + "_short" : kernel;
+        String name = isShort(choice) ? kernel + "_short" : kernel;
         maps.with(
                 List.of(Fields.of(o.rows(), BOX)),
-                set -> launcher.clusters(name, o.type(), clusters, choice.cluster(), words -> {
+                set -> launcher.clusters(name, o.type(), clusters, choice.cluster(), choice.waves(), words -> {
                     o.plan().write(words);
                     words.word(set)
                             .matrix(o.tokens())

@@ -29,12 +29,14 @@ final class HopperTuning {
 
     private static final int MOST_BLOCKS_OF_A_CLUSTER = 2;
 
+    private static final int MOST_WAVES = 64;
+
     /** What is launched. */
     enum Operation {
         UP(Variant.TILE, Variant.DECODE16, Variant.DECODE64),
-        DOWN(Variant.TILE, Variant.DECODE16, Variant.DECODE64),
+        DOWN(Variant.TILE, Variant.SHORT, Variant.DECODE16, Variant.DECODE64),
         DOWN_DGRAD(Variant.TILE),
-        UP_DGRAD(Variant.TILE),
+        UP_DGRAD(Variant.TILE, Variant.SHORT),
         UP_WGRAD(Variant.TILE, Variant.SHORT),
         DOWN_WGRAD(Variant.TILE, Variant.SHORT),
         MATMUL_NT(Variant.TILE),
@@ -82,12 +84,30 @@ final class HopperTuning {
      * @param variant the kernel
      * @param cluster blocks of a cluster: 1 or 2
      * @param group steps of row tiles that are taken column by column
+     * @param shortBelow of a product that adds up less than this the short kernel is launched instead
+     * @param waves how many clusters are launched, at most, for each that the device runs at once
      */
-    record Choice(Variant variant, int cluster, int group) {
+    record Choice(Variant variant, int cluster, int group, int shortBelow, int waves) {
+
+        Choice(Variant variant, int cluster, int group) {
+            this(variant, cluster, group, 0, 1);
+        }
 
         /** As in the file. */
         String line() {
-            return "variant:%s cluster:%d group:%d".formatted(variant.name().toLowerCase(Locale.ROOT), cluster, group);
+            String line =
+                    "variant:%s cluster:%d group:%d".formatted(variant.name().toLowerCase(Locale.ROOT), cluster, group);
+            return line + (shortBelow > 0 ? " short:" + shortBelow : "") + (waves > 1 ? " waves:" + waves : "");
+        }
+
+        /** What this does not say of short and waves is as in another. */
+        private Choice or(Choice other) {
+            int depth = shortBelow == 0 && variant == Variant.TILE ? other.shortBelow : shortBelow;
+            return new Choice(variant, cluster, group, depth, waves == 1 ? other.waves : waves);
+        }
+
+        private Choice forDepth(long depth) {
+            return depth < shortBelow ? new Choice(Variant.SHORT, cluster, group, 0, waves) : this;
         }
     }
 
@@ -172,6 +192,8 @@ final class HopperTuning {
                 throw bad(key, "NAME:VALUE once for each name", field);
             }
         }
+        int shortBelow = optional(fields, "short", 0, Integer.MAX_VALUE, key);
+        int waves = optional(fields, "waves", 1, MOST_WAVES, key);
         if (!fields.keySet().equals(java.util.Set.of("variant", "cluster", "group"))) {
             throw bad(key, "variant, cluster and group", line);
         }
@@ -181,7 +203,17 @@ final class HopperTuning {
         }
         int cluster = (int) number(fields.getOrDefault("cluster", ""), 1, variant.mostBlocksOfACluster(), key);
         int group = (int) number(fields.getOrDefault("group", ""), 1, 1 << 20, key);
-        return new Choice(variant, cluster, group);
+        if (shortBelow > 0 && (variant != Variant.TILE || !operation.variants.contains(Variant.SHORT))) {
+            throw bad(key, "no short kernel beside variant " + variant.name().toLowerCase(Locale.ROOT), line);
+        }
+        return new Choice(variant, cluster, group, shortBelow, waves);
+    }
+
+    /** Takes a field out; where it is not there it is what it may be at least. */
+    private static int optional(Map<String, String> fields, String name, int least, int most, String key) {
+        String text = fields.getOrDefault(name, Integer.toString(least));
+        fields.remove(name);
+        return (int) number(text, least, most, key);
     }
 
     /**
@@ -189,7 +221,8 @@ final class HopperTuning {
      *
      * @param operation whose lines
      * @param lines by rows per expert from which on they hold, as in the file
-     * @param alone whether they are all there are; otherwise those for fewer rows than the first are kept
+     * @param alone whether they are all there are; otherwise those for fewer rows than the first are kept, and what they do not say of short and waves is as it was: rows and
+     *     depths that were measured are seldom those where these matter
      * @throws IllegalArgumentException if a line is not understood, or they are alone and none is for no rows
      */
     HopperTuning with(Operation operation, SortedMap<Long, String> lines, boolean alone) {
@@ -198,7 +231,12 @@ final class HopperTuning {
         if (!alone && !lines.isEmpty()) {
             own.putAll(of(operation).headMap(lines.firstKey(), false));
         }
-        lines.forEach((from, line) -> own.put(from, choice(operation, line, operation.key() + "." + from)));
+        lines.forEach((from, line) -> {
+            Choice choice = choice(operation, line, operation.key() + "." + from);
+            own.put(
+                    from,
+                    alone ? choice : choice.or(of(operation).floorEntry(from).getValue()));
+        });
         if (!own.containsKey(0L)) {
             throw new IllegalArgumentException("tuning: expected a line %s.0".formatted(operation.key()));
         }
@@ -249,8 +287,21 @@ final class HopperTuning {
      * @param experts how many there are
      */
     Choice choose(Operation operation, long rows, long experts) {
+        return choose(operation, rows, experts, Long.MAX_VALUE);
+    }
+
+    /**
+     * Chooses a launch.
+     *
+     * @param operation what is launched
+     * @param rows of all experts together, or a bound
+     * @param experts how many there are
+     * @param depth how many products each sum has
+     */
+    Choice choose(Operation operation, long rows, long experts, long depth) {
         return of(operation)
                 .floorEntry(Math.ceilDiv(rows, Math.max(1, experts)))
-                .getValue();
+                .getValue()
+                .forDepth(depth);
     }
 }

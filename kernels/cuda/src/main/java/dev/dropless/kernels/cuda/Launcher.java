@@ -11,7 +11,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 
 /**
- * Starts kernels in one stream. Blocks of our kernels take tiles in turns, so a grid is never larger than what the device runs at once; results do not depend on it.
+ * Starts kernels in one stream. Blocks of our kernels take tiles in turns, so a grid is never larger than what the device runs at once, or some times that where tiles take very different times; results do not depend on it.
  */
 final class Launcher {
 
@@ -20,6 +20,9 @@ final class Launcher {
 
     /** Rows and columns of a tile of any product. */
     static final int TILE = 128;
+
+    /** Tiles of a cluster, where more clusters are launched than run at once: a start costs about a tenth of one. */
+    private static final long LEAST_TILES = 8;
 
     private final DeviceContext context;
     private final DeviceStream stream;
@@ -81,11 +84,33 @@ final class Launcher {
      * @param arguments writes the arguments
      */
     void clusters(String operation, ElementType type, long useful, int cluster, Consumer<KernelArguments> arguments) {
+        clusters(operation, type, useful, cluster, 1, arguments);
+    }
+
+    /**
+     * Starts a Hopper kernel, one block to a multiprocessor at a time.
+     *
+     * @param operation which, for instance "hopper_up_wgrad"
+     * @param type of its operands
+     * @param useful clusters that find work
+     * @param cluster blocks of a cluster
+     * @param waves how many clusters there may be for each that runs at once: the device starts one where another ends, so that those with longer tiles get fewer of them;
+     *     each has {@value #LEAST_TILES} tiles or more
+     * @param arguments writes the arguments
+     */
+    void clusters(
+            String operation,
+            ElementType type,
+            long useful,
+            int cluster,
+            int waves,
+            Consumer<KernelArguments> arguments) {
         if (useful <= 0) {
             return;
         }
         KernelImages.Kernel kernel = images.find(operation + suffix(type));
-        long clusters = Math.min(useful, Math.max(1, context.properties().multiprocessors() / cluster));
+        long resident = Math.max(1, context.properties().multiprocessors() / cluster);
+        long clusters = Math.min(useful, resident * Math.clamp(useful / (resident * LEAST_TILES), 1, waves));
         int shared = kernel.properties().sharedBytes();
         int blocks = Math.toIntExact(clusters * cluster);
         boolean afterPrevious = overlaps && kernel.properties().waitsForEarlierLaunches() && stream.isAfterKernel();

@@ -40,6 +40,9 @@ class EmulatedHopperTest {
             + "up.0=variant:decode64 cluster:1 group:1\ndown.0=variant:decode64 cluster:1 group:1\n"
             + "up_wgrad.0=variant:short cluster:2 group:1\ndown_wgrad.0=variant:short cluster:1 group:1\n");
 
+    private static final HopperTuning SHORT = HopperTuningTest.read(HopperTuningTest.LEAST
+            + "down.0=variant:tile cluster:2 group:2 short:512\nup_dgrad.0=variant:tile cluster:1 group:2 short:512\n");
+
     private static MockDriver driver;
 
     @BeforeAll
@@ -82,6 +85,7 @@ class EmulatedHopperTest {
                             new Size(1, 8, 8, 1, 1, true),
                             new Size(150, 72, 136, 4, 2, true),
                             new Size(140, 64, 264, 2, 1, false)),
+            SHORT, List.of(new Size(150, 136, 72, 3, 2, true), new Size(90, 328, 136, 2, 1, false)),
             DECODE64, List.of(new Size(70, 136, 136, 3, 2, true), new Size(20, 64, 264, 3, 1, false)));
 
     @TestFactory

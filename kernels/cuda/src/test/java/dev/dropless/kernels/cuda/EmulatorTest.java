@@ -64,7 +64,7 @@ class EmulatorTest {
             "hopper_dense_test",
             with(HOPPER_FAULTS, "no-proxy-fence", "stale-staging", "no-sharing"),
             "hopper_experts_test",
-            with(HOPPER_FAULTS, GATHER_FAULTS, "stale-staging", "no-sharing"),
+            with(HOPPER_FAULTS, GATHER_FAULTS, "stale-staging", "no-sharing", "wrong-turn", "no-turn"),
             "hopper_decode_test",
             with(HOPPER_FAULTS, GATHER_FAULTS),
             "hopper_dgrad_test",
@@ -93,7 +93,8 @@ class EmulatorTest {
                     "no-stage-barrier",
                     "no-scale",
                     "no-tail-b",
-                    "wrong-turn"),
+                    "wrong-turn",
+                    "tied-order"),
             "hopper_blocks_test",
             with(
                     HOPPER_FAULTS,

@@ -73,6 +73,8 @@ class HopperImagesTest {
 
         static Use of(String operation) {
             return switch (operation) {
+                // 128 x 192: three boxes of each half.
+                case "down_short", "up_dgrad_short" -> new Use(12, 6, false);
                 case "matmul_nt", "down", "up_dgrad" -> new Use(4, 4, false);
                 case "up_gated" -> new Use(4, 6, true);
                 case "up_plain" -> new Use(4, 8, true);
@@ -125,8 +127,10 @@ class HopperImagesTest {
         assertThat(table.remove("measured")).isIn("no", "yes");
         assertThat(table.keySet()).allSatisfy(key -> assertThat((String) key).matches("[a-z_]+\\.\\d+"));
         assertThat(table.values())
-                .allSatisfy(line -> assertThat((String) line)
-                        .matches("variant:(tile|short|decode16|decode64) cluster:[12] group:[1-9]\\d*"));
+                .allSatisfy(
+                        line -> assertThat((String) line)
+                                .matches(
+                                        "variant:(tile|short|decode16|decode64) cluster:[12] group:[1-9]\\d*( short:[1-9]\\d*)?( waves:[1-9]\\d*)?"));
         Set<String> operations = table.keySet().stream()
                 .map(key -> ((String) key).replaceAll("\\.\\d+$", ""))
                 .collect(Collectors.toSet());

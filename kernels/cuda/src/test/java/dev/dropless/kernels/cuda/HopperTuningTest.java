@@ -53,6 +53,27 @@ class HopperTuningTest {
     }
 
     @Test
+    void productsThatSumLittleHaveAVariantOfTheirOwn() {
+        HopperTuning tuning = read(LEAST + "down.256=variant:tile cluster:2 group:4 short:1024");
+        assertThat(tuning.choose(Operation.DOWN, 256, 1, 1023)).isEqualTo(new Choice(Variant.SHORT, 2, 4));
+        assertThat(tuning.choose(Operation.DOWN, 256, 1, 1024).variant()).isEqualTo(Variant.TILE);
+        assertThat(read(tuning.file()).choose(Operation.DOWN, 256, 1, 1023)).isEqualTo(new Choice(Variant.SHORT, 2, 4));
+        HopperTuning measured =
+                tuning.with(Operation.DOWN, new TreeMap<>(Map.of(300L, "variant:tile cluster:1 group:8")), false);
+        assertThat(measured.choose(Operation.DOWN, 300, 1, 8)).isEqualTo(new Choice(Variant.SHORT, 1, 8));
+        assertThat(tuning.choose(Operation.DOWN, 255, 1, 8)).isEqualTo(new Choice(Variant.TILE, 1, 8));
+        assertThat(tuning.choose(Operation.DOWN, 256, 1).variant()).isEqualTo(Variant.TILE);
+    }
+
+    @Test
+    void moreClustersThanRunAtOnceAreLaunchedWhereALineSaysSo() {
+        HopperTuning tuning = read(LEAST + "up_wgrad.9=variant:short cluster:2 group:4 waves:8");
+        assertThat(tuning.choose(Operation.UP_WGRAD, 9, 1)).isEqualTo(new Choice(Variant.SHORT, 2, 4, 0, 8));
+        assertThat(tuning.file()).contains("up_wgrad.9=variant:short cluster:2 group:4 waves:8\n");
+        assertThat(tuning.choose(Operation.UP_WGRAD, 8, 1).waves()).isEqualTo(1);
+    }
+
+    @Test
     void theCarriedFileDecodesFewRowsAndPairsTilesOfMany() {
         HopperTuning tuning = HopperTuning.load();
         assertThat(tuning.choose(Operation.UP, 8, 8).variant()).isEqualTo(Variant.DECODE16);
@@ -74,6 +95,10 @@ class HopperTuningTest {
                 "up.3=variant:tile cluster:1 | expected variant, cluster and group",
                 "up.3=variant:tile cluster:1 group:1 group:1 | expected NAME:VALUE once for each name",
                 "up.3=variant:short cluster:1 group:1 | found \"SHORT\"",
+                "up.3=variant:tile cluster:1 group:1 short:8 | no short kernel beside variant tile",
+                "down.3=variant:decode16 cluster:1 group:1 short:8 | no short kernel beside variant decode16",
+                "down.3=variant:tile cluster:1 group:1 short:x | found \"x\"",
+                "up.3=variant:tile cluster:1 group:1 waves:65 | expected a number 1..64, found \"65\"",
                 "up.3=variant:wide cluster:1 group:1 | found \"wide\"",
                 "up.3=variant:tile cluster:3 group:1 | expected a number 1..2, found \"3\"",
                 "up.3=variant:decode16 cluster:2 group:1 | expected a number 1..1, found \"2\"",
