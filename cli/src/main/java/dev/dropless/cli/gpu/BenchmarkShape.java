@@ -74,7 +74,8 @@ record BenchmarkShape(
     static final String GROUPED = "gemm-glm-up";
 
     private static final Anchor DEEP_GEMM = Anchor.teraflops(
-            658, "DeepGEMM, H200, sustained, this product; torch._grouped_mm 603, Triton 469 (TileOPs pull request 1567)");
+            658,
+            "DeepGEMM, H200, sustained, this product; torch._grouped_mm 603, Triton 469 (TileOPs pull request 1567)");
 
     /** The one of {@link #GROUPED}. */
     static BenchmarkShape grouped(boolean quick) {

@@ -186,7 +186,8 @@ public final class GpuBundle {
 
     /** Takes what only debuggers read out of a library, where binutils are installed: a sixth of it. */
     private static void stripSymbols(Path library) throws IOException, InterruptedException {
-        boolean installed = Arrays.stream(System.getenv().getOrDefault("PATH", "").split(File.pathSeparator))
+        boolean installed = Arrays.stream(
+                        System.getenv().getOrDefault("PATH", "").split(File.pathSeparator))
                 .anyMatch(folder -> Files.isExecutable(Path.of(folder, "strip")));
         if (installed) {
             command(List.of("strip", "--strip-unneeded", library.toString()));
