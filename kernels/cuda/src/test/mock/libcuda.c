@@ -189,6 +189,12 @@ CUresult cuMemPoolSetAttribute(CUhandle pool, int attribute, void *value) {
     note("pool attribute %d = %llx", attribute, *(unsigned long long *)value);
     return SUCCESS;
 }
+// What is freed is given back: reserved and used memory are the same.
+CUresult cuMemPoolGetAttribute(CUhandle pool, int attribute, void *value) {
+    if (!pool || (attribute != 5 && attribute != 7)) return INVALID_VALUE;
+    *(unsigned long long *)value = open_bytes;
+    return SUCCESS;
+}
 
 CUresult cuModuleLoadData(CUhandle *m, const void *image) {
     ENTER(cuModuleLoadData);

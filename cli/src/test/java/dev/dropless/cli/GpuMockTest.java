@@ -3,6 +3,7 @@ package dev.dropless.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.dropless.cli.gpu.GpuBundle;
 import dev.dropless.cli.gpu.GpuSchema;
 import java.io.File;
 import java.io.IOException;
@@ -93,6 +94,7 @@ class GpuMockTest {
                         "dsv3-ep8" + leftOut,
                         "decode" + leftOut,
                         "megablocks" + leftOut,
+                        "gemm-glm-up passed",
                         "portable passed");
         assertThat(names(parts, "olmoe-1b-7b"))
                 .startsWith("olmoe-1b-7b layer inference", "olmoe-1b-7b layer inference, graph")
@@ -107,6 +109,7 @@ class GpuMockTest {
                         "decode-qwen3-t16 experts inference",
                         "decode-qwen3-t16 experts inference, graph");
         assertThat(names(parts, "blocks")).hasSize(4 * 6).contains("megablocks-coarse dds tn");
+        assertThat(names(parts, "gemm-glm-up")).containsExactly("gemm-glm-up down", "gemm-glm-up down, graph");
         assertThat(names(parts, "portable")).contains("portable megablocks-medium layer forward");
         assertThat(fact(parts, "olmoe-1b-7b", "opened")).endsWith("engine hopper");
         assertThat(fact(parts, "olmoe-1b-7b", "olmoe-1b-7b routing")).isEqualTo("device 0");
@@ -135,6 +138,33 @@ class GpuMockTest {
         assertThat(check(before, "--quick", "--part", "device", "--json", json.toString()))
                 .isEqualTo(Main.BAD_INPUT);
         assertThat(log()).contains("tuning of up.0: expected variant, cluster and group");
+    }
+
+    /** As on the machine it is for: the launcher, the runtime it carries, modules and no class path. */
+    @Test
+    void aBundleRunsOverTheMock() throws Exception {
+        Path root = Path.of("..").toAbsolutePath().normalize();
+        assumeTrue(
+                Files.isRegularFile(root.resolve("cli/target/dropless/built"))
+                        && Files.isDirectory(CUDA.resolve("target/bundle-tests")),
+                "./dropless bundle has not run in this checkout");
+        Path bundle = Files.createDirectory(folder.resolve("dropless-bundle"));
+        new GpuBundle(root).fill(bundle);
+        Path json = folder.resolve("bundle.json");
+        assertThat(start(List.of(
+                        bundle.resolve("run.sh").toString(),
+                        "gpu-check",
+                        "--quick",
+                        "--seconds",
+                        "1200",
+                        "--json",
+                        json.toString())))
+                .as(this::log)
+                .isZero();
+        assertThat(GpuSchema.check(Files.readString(json), "dropless"))
+                .extracting(part -> part.get("status"))
+                .contains("passed")
+                .allMatch(status -> status.equals("passed") || status.equals("left out: the run is a quick one"));
     }
 
     private static List<String> names(List<Map<String, Object>> parts, String part) {

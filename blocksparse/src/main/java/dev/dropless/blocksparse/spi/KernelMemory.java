@@ -35,7 +35,7 @@ public interface KernelMemory {
     /**
      * Tells how much can still be allocated, so that a caller can leave out what cannot fit.
      *
-     * @return bytes that nobody has taken, this program's own reserve not counted; empty if that is not known
+     * @return bytes that nobody has taken, and those that these kernels have freed and keep; empty if that is not known
      */
     default OptionalLong available() {
         return OptionalLong.empty();

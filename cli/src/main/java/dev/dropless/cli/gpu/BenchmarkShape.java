@@ -70,6 +70,20 @@ record BenchmarkShape(
             gelu("megablocks-medium", 8192, 1024, 4096, 64),
             gelu("megablocks-coarse", 8192, 4096, 16384, 4));
 
+    /** The name of a shape of which one product alone is measured, and of its part: 262144 rows of 6144 by matrices of 6144 x 4096. */
+    static final String GROUPED = "gemm-glm-up";
+
+    private static final Anchor DEEP_GEMM = Anchor.teraflops(
+            658,
+            "DeepGEMM, H200, sustained, this product; torch._grouped_mm 603, Triton 469 (TileOPs pull request 1567)");
+
+    /** The one of {@link #GROUPED}. */
+    static BenchmarkShape grouped(boolean quick) {
+        BenchmarkShape shape =
+                new BenchmarkShape(GROUPED, GROUPED, 262144, 4096, 6144, 256, 1, false, false, DEEP_GEMM, null, null);
+        return quick ? shape.quick() : shape;
+    }
+
     private static BenchmarkShape swiglu(String name, int t, int h, int f, int e, int k) {
         return new BenchmarkShape(name, name, t, h, f, e, k, true, true, null, null, null);
     }

@@ -60,6 +60,16 @@ final class Floor {
         return floor;
     }
 
+    /** One product of every row's hidden activations with the down projection of its expert. */
+    static Floor down(BenchmarkShape shape) {
+        Floor floor = new Floor();
+        double hidden = (double) shape.rows() * shape.ffnHiddenSize();
+        double weights = (double) shape.numExperts() * shape.hiddenSize() * shape.ffnHiddenSize();
+        double rows = (double) shape.rows() * shape.hiddenSize();
+        floor.step(2 * hidden * shape.hiddenSize(), hidden + weights + rows);
+        return floor;
+    }
+
     /** Both passes one after the other. */
     Floor and(Floor other) {
         Floor both = new Floor();

@@ -9,10 +9,17 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
+import java.util.zip.CRC32;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
 
 /**
  * An archive with one folder:
@@ -30,9 +37,8 @@ public final class GpuBundle {
 
     private static final String NAME = "dropless-bundle";
 
-    /** Without java.desktop: pictures are drawn elsewhere. */
-    private static final String MODULES =
-            "java.base,java.logging,java.management,java.xml,jdk.incubator.vector,jdk.management,jdk.unsupported";
+    /** Without java.desktop: pictures are drawn elsewhere. Without java.xml: JUnit writes no reports. */
+    private static final String MODULES = "java.base,java.logging,jdk.incubator.vector,jdk.unsupported";
 
     /** Beginnings of the names of jars that only pictures need. */
     private static final List<String> PICTURES =
@@ -108,16 +114,25 @@ public final class GpuBundle {
                 "--output",
                 bundle.resolve("runtime").toString()));
         Path jars = root.resolve("cli").resolve("target").resolve("dropless");
-        copyFiles(need(jars, "the program, built"), bundle.resolve("lib"), f -> isJar(f) && !begins(f, PICTURES));
+        stripSymbols(bundle.resolve("runtime").resolve("lib").resolve("server").resolve("libjvm.so"));
         copyFiles(
-                need(jars.resolve("natives"), "JCuda's libraries"), bundle.resolve("natives"), f -> f.endsWith(".so"));
+                need(jars, "the program, built"),
+                bundle.resolve("lib"),
+                f -> isJar(f) && !begins(f, PICTURES),
+                GpuBundle::store);
+        copyFiles(
+                need(jars.resolve("natives"), "JCuda's libraries"),
+                bundle.resolve("natives"),
+                f -> f.endsWith(".so"),
+                Files::copy);
         Path tests = root.resolve("kernels").resolve("cuda").resolve("target").resolve("bundle-tests");
         copyFiles(
                 need(tests, "the contract tests, built"),
                 bundle.resolve("tests"),
                 f -> isJar(f)
                         && !begins(f, UNUSED_BY_TESTS)
-                        && !Files.exists(bundle.resolve("lib").resolve(f)));
+                        && !Files.exists(bundle.resolve("lib").resolve(f)),
+                GpuBundle::store);
         copyTree(need(root.resolve("test-data").resolve("data"), "the test data"), bundle.resolve("test-data"));
         resource("run.sh", bundle.resolve("run.sh"));
         resource("gpu_peers.py", bundle.resolve("gpu_peers.py"));
@@ -140,13 +155,52 @@ public final class GpuBundle {
         Files.setPosixFilePermissions(target, PosixFilePermissions.fromString("rwxr-xr-x"));
     }
 
-    private static void copyFiles(Path from, Path to, Predicate<String> wanted) throws IOException {
+    /** How a file gets into the bundle. */
+    @FunctionalInterface
+    private interface Copy {
+        void copy(Path from, Path to) throws IOException;
+    }
+
+    /** A jar whose entries are not compressed: the archive compresses all of them together, to less than half of what they take one by one. */
+    private static void store(Path from, Path to) throws IOException {
+        try (ZipFile jar = new ZipFile(from.toFile());
+                ZipOutputStream stored = new ZipOutputStream(Files.newOutputStream(to))) {
+            stored.setMethod(ZipOutputStream.STORED);
+            for (ZipEntry entry : Collections.list(jar.entries())) {
+                byte[] content;
+                try (InputStream in = jar.getInputStream(entry)) {
+                    content = in.readAllBytes();
+                }
+                CRC32 sum = new CRC32();
+                sum.update(content);
+                ZipEntry copy = new ZipEntry(entry.getName());
+                copy.setTime(entry.getTime());
+                copy.setSize(content.length);
+                copy.setCrc(sum.getValue());
+                stored.putNextEntry(copy);
+                stored.write(content);
+                stored.closeEntry();
+            }
+        }
+    }
+
+    /** Takes what only debuggers read out of a library, where binutils are installed: a sixth of it. */
+    private static void stripSymbols(Path library) throws IOException, InterruptedException {
+        boolean installed = Arrays.stream(
+                        System.getenv().getOrDefault("PATH", "").split(File.pathSeparator))
+                .anyMatch(folder -> Files.isExecutable(Path.of(folder, "strip")));
+        if (installed) {
+            command(List.of("strip", "--strip-unneeded", library.toString()));
+        }
+    }
+
+    private static void copyFiles(Path from, Path to, Predicate<String> wanted, Copy how) throws IOException {
         Files.createDirectories(to);
         try (Stream<Path> files = Files.list(from)) {
             for (Path file : files.toList()) {
                 String name = file.getFileName().toString();
                 if (wanted.test(name)) {
-                    Files.copy(file, to.resolve(name));
+                    how.copy(file, to.resolve(name));
                 }
             }
         }
@@ -177,14 +231,14 @@ public final class GpuBundle {
         }
     }
 
+    /** Runs a command that compresses as well as it can. */
     private static void command(List<String> command) throws IOException, InterruptedException {
         File log = Files.createTempFile("dropless", ".log").toFile();
         try {
-            int status = new ProcessBuilder(command)
-                    .redirectErrorStream(true)
-                    .redirectOutput(log)
-                    .start()
-                    .waitFor();
+            ProcessBuilder builder =
+                    new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log);
+            builder.environment().putAll(Map.of("XZ_OPT", "-9e", "GZIP", "-9"));
+            int status = builder.start().waitFor();
             if (status != 0) {
                 String output =
                         Files.readString(log.toPath(), StandardCharsets.UTF_8).strip();

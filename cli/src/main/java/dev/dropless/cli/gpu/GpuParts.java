@@ -70,7 +70,7 @@ public final class GpuParts {
             new Part("blocks", 24),
             new Part("kernels", 45),
             new Part("cases-f32", 35),
-            new Part("cases-bf16", 40),
+            new Part("cases-bf16", 38),
             new Part(CONTRACT, 40),
             new Part("sonic-120b-n2048", 14, false),
             new Part("sonic-30b-n1024", 12, false),
@@ -78,6 +78,7 @@ public final class GpuParts {
             new Part("dsv3-ep8", 14, false),
             new Part("decode", 10, false),
             new Part("megablocks", 18, false),
+            new Part("gemm-glm-up", 12),
             new Part("portable", 16));
 
     /** Parts that only {@code --part} names. */

@@ -39,15 +39,7 @@ final class LayerBenchmark {
      */
     void measure(BenchmarkShape shape, String prefix) {
         String name = prefix + shape.name();
-        OptionalLong available = kernels.memory().available();
-        if (available.isPresent() && available.getAsLong() < shape.bytes()) {
-            report.add(Measured.skipped(
-                    name,
-                    String.format(
-                            Locale.ROOT,
-                            "needs %.1f GB of device memory, %.1f are free",
-                            shape.bytes() / 1e9,
-                            available.getAsLong() / 1e9)));
+        if (!fits(shape, name)) {
             return;
         }
         try (LayerOperands operands = new LayerOperands(kernels, shape, shape.trains() ? 1 : SHORT_BATCHES);
@@ -71,6 +63,35 @@ final class LayerBenchmark {
                 }
             }
         }
+    }
+
+    /** Measures the down projection of a shape alone: a grouped product as others measure it. */
+    void measureDown(BenchmarkShape shape) {
+        if (!fits(shape, shape.name())) {
+            return;
+        }
+        try (LayerOperands operands = new LayerOperands(kernels, shape, 1);
+                DeviceRun experts = operands.experts();
+                Timing timing = new Timing(kernels, quick)) {
+            experts.up();
+            Floor floor = Floor.down(shape);
+            new Rows(shape, timing, shape.name() + " ", floor).row("down", experts::down, 1, floor, shape.forward());
+        }
+    }
+
+    private boolean fits(BenchmarkShape shape, String name) {
+        OptionalLong available = kernels.memory().available();
+        if (available.isEmpty() || available.getAsLong() >= shape.bytes()) {
+            return true;
+        }
+        report.add(Measured.skipped(
+                name,
+                String.format(
+                        Locale.ROOT,
+                        "needs %.1f GB of device memory, %.1f are free",
+                        shape.bytes() / 1e9,
+                        available.getAsLong() / 1e9)));
+        return false;
     }
 
     /** Rows of one way to compute a shape. */

@@ -36,6 +36,10 @@ public final class ShapeBenchmarks {
      * @return false if no layer belongs to it
      */
     public boolean part(String part) {
+        if (part.equals(BenchmarkShape.GROUPED)) {
+            guard(part, () -> layers().measureDown(BenchmarkShape.grouped(quick)));
+            return true;
+        }
         List<BenchmarkShape> shapes = BenchmarkShape.of(part, quick);
         shapes.forEach(shape -> measure(shape, ""));
         return !shapes.isEmpty();
@@ -57,11 +61,19 @@ public final class ShapeBenchmarks {
     }
 
     private void measure(BenchmarkShape shape, String prefix) {
+        guard(prefix + shape.name(), () -> layers().measure(shape, prefix));
+    }
+
+    private LayerBenchmark layers() {
+        return new LayerBenchmark(kernels, ceilings, report, quick, deadline);
+    }
+
+    private void guard(String name, Runnable work) {
         try {
-            new LayerBenchmark(kernels, ceilings, report, quick, deadline).measure(shape, prefix);
+            work.run();
         } catch (RuntimeException e) {
-            report.note("%s%s: %s".formatted(prefix, shape.name(), e.getMessage()));
-            report.compare(prefix + shape.name() + " runs", 1, 0);
+            report.note("%s: %s".formatted(name, e.getMessage()));
+            report.compare(name + " runs", 1, 0);
         }
     }
 }

@@ -47,7 +47,7 @@ final class CudaMemory implements KernelMemory {
 
     @Override
     public OptionalLong available() {
-        return OptionalLong.of(context.memory()[0]);
+        return OptionalLong.of(context.memory()[0] + context.extras().keptMemory(context.ordinal()));
     }
 
     @Override

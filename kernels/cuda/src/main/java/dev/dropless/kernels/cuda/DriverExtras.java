@@ -18,6 +18,12 @@ final class DriverExtras {
     /** CU_MEMPOOL_ATTR_RELEASE_THRESHOLD. */
     private static final int RELEASE_THRESHOLD = 4;
 
+    /** CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT. */
+    private static final int RESERVED_MEMORY = 5;
+
+    /** CU_MEMPOOL_ATTR_USED_MEM_CURRENT. */
+    private static final int USED_MEMORY = 7;
+
     private static final int CLUSTER_DIMENSION = 4;
     private static final int PROGRAMMATIC_STREAM_SERIALIZATION = 6;
     private static final int LAUNCH_CONFIG_BYTES = 56;
@@ -31,6 +37,7 @@ final class DriverExtras {
     private final MethodHandle encodeTiled;
     private final MethodHandle defaultPool;
     private final MethodHandle setPoolAttribute;
+    private final MethodHandle getPoolAttribute;
 
     DriverExtras(String library) {
         SymbolLookup lookup = SymbolLookup.libraryLookup(library, Arena.global());
@@ -45,6 +52,8 @@ final class DriverExtras {
         defaultPool = find(lookup, "cuDeviceGetDefaultMemPool", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT));
         setPoolAttribute =
                 find(lookup, "cuMemPoolSetAttribute", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT, ADDRESS));
+        getPoolAttribute =
+                find(lookup, "cuMemPoolGetAttribute", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT, ADDRESS));
     }
 
     private static MethodHandle find(SymbolLookup lookup, String function, FunctionDescriptor type) {
@@ -63,13 +72,36 @@ final class DriverExtras {
      */
     void keepFreedMemory(int device) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment pool = arena.allocate(ADDRESS);
-            check(ForeignCalls.invoke(defaultPool, pool, device), "asking for the memory pool of device " + device);
             MemorySegment threshold = arena.allocateFrom(JAVA_LONG, -1L);
             check(
-                    ForeignCalls.invoke(setPoolAttribute, pool.get(ADDRESS, 0), RELEASE_THRESHOLD, threshold),
+                    ForeignCalls.invoke(setPoolAttribute, pool(arena, device), RELEASE_THRESHOLD, threshold),
                     "setting up the memory pool of device " + device);
         }
+    }
+
+    /**
+     * Tells how much freed memory stays with the process.
+     *
+     * @param device number of the device
+     * @return bytes that can be allocated again
+     */
+    long keptMemory(int device) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment pool = pool(arena, device);
+            return attribute(arena, pool, RESERVED_MEMORY) - attribute(arena, pool, USED_MEMORY);
+        }
+    }
+
+    private MemorySegment pool(Arena arena, int device) {
+        MemorySegment pool = arena.allocate(ADDRESS);
+        check(ForeignCalls.invoke(defaultPool, pool, device), "asking for the memory pool of device " + device);
+        return pool.get(ADDRESS, 0);
+    }
+
+    private long attribute(Arena arena, MemorySegment pool, int attribute) {
+        MemorySegment value = arena.allocate(JAVA_LONG);
+        check(ForeignCalls.invoke(getPoolAttribute, pool, attribute, value), "asking a memory pool for its size");
+        return value.get(JAVA_LONG, 0);
     }
 
     /** cuLaunchKernelEx with the attributes that a launch asks for. */

@@ -48,6 +48,7 @@ record DriverProbe(@Nullable String cause, int driverVersion, List<Device> devic
             "cuDevicePrimaryCtxRelease_v2",
             "cuDeviceGetDefaultMemPool",
             "cuMemPoolSetAttribute",
+            "cuMemPoolGetAttribute",
             "cuCtxSetCurrent",
             "cuCtxGetCurrent",
             "cuModuleLoadData",
