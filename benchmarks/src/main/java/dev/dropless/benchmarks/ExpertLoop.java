@@ -60,16 +60,15 @@ public final class ExpertLoop implements Arm {
                 continue;
             }
             gather(e, load, m);
-            products.up(e, rows.sliceRows(0, m), pre.sliceRows(0, m));
+            Matrix sums = products.up(e, rows.sliceRows(0, m), pre.sliceRows(0, m));
             LoopMath.activate(
                     task.layer().gated(),
                     m,
                     task.layer().ffnHiddenSize(),
-                    pre.segment(),
+                    sums.segment(),
                     hidden.segment(),
                     task.type());
-            products.down(e, hidden.sliceRows(0, m), out.sliceRows(0, m));
-            scatter(e, load);
+            scatter(e, load, products.down(e, hidden.sliceRows(0, m), out.sliceRows(0, m)));
         }
         return y;
     }
@@ -83,12 +82,12 @@ public final class ExpertLoop implements Arm {
         rows.segment().asSlice(load * bytes, (m - load) * bytes).fill((byte) 0);
     }
 
-    private void scatter(int expert, int load) {
+    private void scatter(int expert, int load, Matrix outputs) {
         int h = (int) y.columns();
         for (int i = 0; i < load; i++) {
             int slot = topology.slotOfRow(topology.offset(expert) + i);
             long target = (long) (slot / topology.topK()) * h;
-            LoopMath.addScaled(h, weights[slot], out.segment(), (long) i * h, y.segment(), target);
+            LoopMath.addScaled(h, weights[slot], outputs.segment(), (long) i * h, y.segment(), target);
         }
     }
 

@@ -10,18 +10,20 @@ public interface ExpertProducts extends AutoCloseable {
      *
      * @param expert 0..E-1
      * @param rows input rows [m, H], of the task's type, native memory
-     * @param pre receives gate columns, then up columns [m, P], single precision
+     * @param pre room for gate columns, then up columns [m, P], single precision
+     * @return where they are: {@code pre}, or dense memory of the library's that is valid until the next product
      */
-    void up(int expert, Matrix rows, Matrix pre);
+    Matrix up(int expert, Matrix rows, Matrix pre);
 
     /**
      * Computes the output of one expert.
      *
      * @param expert 0..E-1
      * @param hidden activations [m, F], of the task's type, native memory
-     * @param out receives the outputs [m, H], single precision
+     * @param out room for the outputs [m, H], single precision
+     * @return where they are: {@code out}, or dense memory of the library's that is valid until the next product
      */
-    void down(int expert, Matrix hidden, Matrix out);
+    Matrix down(int expert, Matrix hidden, Matrix out);
 
     /**
      * Says what computes.

@@ -18,13 +18,15 @@ final class GemmProducts implements ExpertProducts {
     }
 
     @Override
-    public void up(int expert, Matrix rows, Matrix pre) {
+    public Matrix up(int expert, Matrix rows, Matrix pre) {
         kernels.blockSparse().gemm(rows, Transpose.N, weights.up(expert), Transpose.N, pre, false);
+        return pre;
     }
 
     @Override
-    public void down(int expert, Matrix hidden, Matrix out) {
+    public Matrix down(int expert, Matrix hidden, Matrix out) {
         kernels.blockSparse().gemm(hidden, Transpose.N, weights.down(expert), Transpose.N, out, false);
+        return out;
     }
 
     @Override

@@ -1,8 +1,7 @@
 package dev.dropless.benchmarks;
 
+import com.sun.management.ThreadMXBean;
 import java.lang.management.ManagementFactory;
-import java.lang.management.ThreadMXBean;
-import java.util.Arrays;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
@@ -13,12 +12,6 @@ import org.openjdk.jmh.annotations.TearDown;
 @State(Scope.Benchmark)
 public abstract class MeasuredArm {
 
-    /**
-     * System property: milliseconds for which an arm runs before it is timed, the checked run and its check included. So an
-     * arm whose runs take longer is warm after one.
-     */
-    public static final String WARM_UP = "dropless.bench.warmup";
-
     /** Which arm computes. */
     @Param("dropless")
     public String arm = "";
@@ -27,11 +20,12 @@ public abstract class MeasuredArm {
     @Param("1")
     public int threads;
 
-    /** The last runs' processor time; a power of two of them. */
-    private final long[] cpuNanos = new long[1024];
+    private final Samples cpuNanos = new Samples();
+    private final Samples allocatedBytes = new Samples();
 
-    private final ThreadMXBean clock = ManagementFactory.getThreadMXBean();
-    private int runs;
+    /** Of this JVM: one that counts processor time and allocation. */
+    private final ThreadMXBean clock = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+
     private Arm opened = new NotOpened();
 
     /** For JMH. */
@@ -45,7 +39,7 @@ public abstract class MeasuredArm {
     protected abstract Task task();
 
     /**
-     * Opens the arm, checks its result, and warms it up.
+     * Opens the arm and checks its result.
      *
      * @throws Arm.CheckFailed if the result is wrong
      */
@@ -54,11 +48,7 @@ public abstract class MeasuredArm {
         try {
             Task task = task();
             opened = ArmProvider.of(arm, task).open(arm, task);
-            long start = System.nanoTime();
             Notes.describe(arm, opened, opened.check());
-            while (System.nanoTime() - start < Long.getLong(WARM_UP, 0) * 1_000_000) {
-                opened.run();
-            }
         } catch (RuntimeException e) {
             Notes.failed(arm, e);
             throw e;
@@ -66,18 +56,19 @@ public abstract class MeasuredArm {
     }
 
     /**
-     * Computes the task once. With one thread all arms compute in the caller's, and its processor time is noted: on a
-     * machine with other work it says more than the time on the wall.
+     * Computes the task once, and notes what all threads allocate meanwhile. With one thread all arms compute in the
+     * caller's, and its processor time is noted: on a machine with other work it says more than the time on the wall.
      *
      * @return what JMH shall consume
      */
     protected final Object runArm() {
-        if (threads > 1) {
-            return opened.run();
-        }
+        long allocated = clock.getTotalThreadAllocatedBytes();
         long start = clock.getCurrentThreadCpuTime();
         Object result = opened.run();
-        cpuNanos[runs++ & (cpuNanos.length - 1)] = clock.getCurrentThreadCpuTime() - start;
+        if (threads == 1) {
+            cpuNanos.add(clock.getCurrentThreadCpuTime() - start);
+        }
+        allocatedBytes.add(clock.getTotalThreadAllocatedBytes() - allocated);
         return result;
     }
 
@@ -85,20 +76,9 @@ public abstract class MeasuredArm {
     @TearDown
     public void close() {
         opened.close();
-        if (runs > 0) {
-            Notes.addCpuSeconds(arm, medianOfLaterHalf() / 1e9);
+        if (!allocatedBytes.isEmpty()) {
+            Notes.addMedians(arm, cpuNanos.isEmpty() ? 0 : cpuNanos.median() / 1e9, allocatedBytes.median());
         }
-    }
-
-    /** The earlier half may be warm-up. */
-    private double medianOfLaterHalf() {
-        int count = Math.max(1, Math.min(runs, cpuNanos.length) / 2);
-        long[] later = new long[count];
-        for (int i = 0; i < count; i++) {
-            later[i] = cpuNanos[(runs - 1 - i) & (cpuNanos.length - 1)];
-        }
-        Arrays.sort(later);
-        return later[count / 2];
     }
 
     /** Before {@link #open}, and after it failed. */

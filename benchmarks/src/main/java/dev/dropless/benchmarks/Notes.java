@@ -28,8 +28,11 @@ public final class Notes {
     /** Operations of a run, padding included. */
     public static final String COMPUTED_FLOPS = "computed_flops";
 
-    /** Median processor time of a run, where one thread computes. */
+    /** Median processor time of a run, where one thread computes; else 0. */
     public static final String CPU_SECONDS = "cpu_s";
+
+    /** Median of the bytes that all threads allocate on the Java heap in a run. */
+    public static final String ALLOCATED_BYTES = "allocated_bytes";
 
     /** Why setting up failed. */
     public static final String FAILURE = "failure";
@@ -50,12 +53,13 @@ public final class Notes {
         write(arm, notes);
     }
 
-    static void addCpuSeconds(String arm, double seconds) {
+    static void addMedians(String arm, double cpuSeconds, long allocatedBytes) {
         String folder = System.getProperty(FOLDER);
         if (folder != null) {
             try {
                 Properties notes = read(Path.of(folder), arm);
-                notes.setProperty(CPU_SECONDS, Double.toString(seconds));
+                notes.setProperty(CPU_SECONDS, Double.toString(cpuSeconds));
+                notes.setProperty(ALLOCATED_BYTES, Long.toString(allocatedBytes));
                 write(arm, notes);
             } catch (IOException e) {
                 throw new UncheckedIOException(e);

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -20,7 +21,8 @@ import picocli.CommandLine.Spec;
 /** Runs the JMH suites in a JVM of their own, from benchmarks.jar, which it builds when there is none of this version. */
 @Command(
         name = "bench",
-        description = "Measures kernels, layer, topology and decoding with JMH, beside padded and other libraries.",
+        description =
+                "Measures kernels, operations, layer, topology and decoding with JMH, beside padded and other libraries.",
         mixinStandardHelpOptions = true)
 final class BenchCommand implements Callable<Integer> {
 
@@ -39,6 +41,7 @@ final class BenchCommand implements Callable<Integer> {
     /** What can be measured. */
     enum Suite {
         KERNELS,
+        OPERATIONS,
         LAYER,
         PEERS,
         TOPOLOGY,
@@ -61,13 +64,24 @@ final class BenchCommand implements Callable<Integer> {
     @Option(names = "--tokens", paramLabel = "N", description = "T (default: the suite's)")
     private @Nullable Integer tokens;
 
-    @Option(names = "--threads", paramLabel = "N", defaultValue = "1", description = "default ${DEFAULT-VALUE}")
-    private int threads;
+    @Option(
+            names = "--threads",
+            paramLabel = "N",
+            split = ",",
+            defaultValue = "1",
+            description = "numbers of threads; several are compared with one (default: ${DEFAULT-VALUE})")
+    private List<Integer> threads = List.of(1);
 
     @Option(names = "--routing", paramLabel = "NAME", split = ",", description = "uniform, zipf, one-hot, holes")
     private List<String> routings = List.of();
 
-    @Option(names = "--pass", paramLabel = "NAME", split = ",", description = "forward, forward+backward")
+    @Option(
+            names = "--pass",
+            paramLabel = "NAME",
+            split = ",",
+            description =
+                    "forward, forward+backward; in suite operations also up, down, combine, downDgrad, downWgrad, upDgrad,"
+                            + " upWgrad, aggregate; in suite kernels gemm, sdd, dsd, dds")
     private List<String> passes = List.of();
 
     @Option(names = "--arm", paramLabel = "NAME", split = ",", description = "who computes (default: everyone)")
@@ -82,12 +96,21 @@ final class BenchCommand implements Callable<Integer> {
     @Option(
             names = "--dtype",
             paramLabel = "NAME",
+            split = ",",
             defaultValue = "f32",
-            description = "f32, bf16 or int8 (weights in 8 bits, forward only); default ${DEFAULT-VALUE}")
-    private String dtype = "f32";
+            description = "f32, bf16, int8 (weights in 8 bits, forward only); default ${DEFAULT-VALUE}")
+    private List<String> dtypes = List.of("f32");
 
     @Option(names = "--quick", description = "one JVM for each arm and short iterations: for a look, not for a claim")
     private boolean quick;
+
+    @Option(
+            names = "--limit",
+            paramLabel = "SECONDS",
+            description =
+                    "begin nothing that may not be done by then, and say what was left out; 0 for no limit (default:"
+                            + " 180 with --quick, else 0)")
+    private @Nullable Integer limit;
 
     @Option(names = "--json", paramLabel = "FILE", description = "write the rows")
     private @Nullable Path json;
@@ -244,14 +267,15 @@ final class BenchCommand implements Callable<Integer> {
                 classPath,
                 MAIN,
                 "suite=" + suite.name().toLowerCase(Locale.ROOT),
-                "threads=" + threads,
-                "dtype=" + dtype,
+                "threads=" + threads.stream().map(String::valueOf).collect(Collectors.joining(",")),
+                "dtype=" + String.join(",", dtypes),
                 "quick=" + quick,
                 "routing=" + String.join(",", routings),
                 "pass=" + String.join(",", passes),
                 "arm=" + String.join(",", arms)));
         add("shape", shape, command);
         add("tokens", tokens, command);
+        add("limit", limit, command);
         add("json", json == null ? null : json.toAbsolutePath(), command);
         add("html", html == null ? null : html.toAbsolutePath(), command);
         return command;

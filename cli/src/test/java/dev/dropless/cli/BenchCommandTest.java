@@ -24,6 +24,12 @@ class BenchCommandTest {
     }
 
     @Test
+    void numbersMustBeNumbers() {
+        assertRefused("--threads", "bench", "--suite", "operations", "--threads", "1,many");
+        assertRefused("--limit", "bench", "--suite", "peers", "--quick", "--limit", "soon");
+    }
+
+    @Test
     void filesMustHaveAFolder() {
         Path nowhere = folder.resolve("none/rows.json");
         assertRefused(

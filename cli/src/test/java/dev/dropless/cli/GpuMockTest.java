@@ -23,7 +23,8 @@ import org.junit.jupiter.api.io.TempDir;
 /** gpu-check from end to end without a GPU: over the mock of the driver, with the kernels' own source compiled for the CPU, as the tests of the CUDA back end use them. */
 class GpuMockTest {
 
-    private static final Path CUDA = Path.of("..", "kernels", "cuda").toAbsolutePath().normalize();
+    private static final Path CUDA =
+            Path.of("..", "kernels", "cuda").toAbsolutePath().normalize();
 
     @TempDir
     Path folder;
@@ -125,7 +126,7 @@ class GpuMockTest {
                 .contains("measured=yes")
                 .anyMatch(line -> line.startsWith("up.0=variant:"))
                 .anyMatch(line -> line.startsWith("matmul_nt.0=variant:tile cluster:"));
-        assertThat(Files.readString(json)).contains("tune up_wgrad olmoe-1b-7b T=4 variant:short cluster:2 group:16");
+        assertThat(Files.readString(json)).contains("tune up_wgrad olmoe-1b-7b T=8 variant:short cluster:2 group:16");
         List<String> before = List.of("-Ddropless.cuda.tuning=" + file);
         assertThat(check(before, "--quick", "--part", "device", "--json", json.toString()))
                 .as(this::log)

@@ -121,13 +121,16 @@ public record Cell(String suite, Task task, List<String> arms) {
      * @return one line
      */
     String title() {
-        return "%s, %s, %s, %d %s"
-                .formatted(
-                        common(),
-                        task.pass(),
-                        task.dtype(),
-                        task.threads(),
-                        task.threads() == 1 ? "thread" : "threads");
+        return "%s, %s, %s, %s".formatted(common(), task.pass(), task.dtype(), threads());
+    }
+
+    /**
+     * Says how many threads compute.
+     *
+     * @return with the word in singular or plural
+     */
+    String threads() {
+        return task.threads() == 1 ? "1 thread" : task.threads() + " threads";
     }
 
     /**

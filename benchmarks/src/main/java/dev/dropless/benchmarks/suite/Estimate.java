@@ -9,6 +9,9 @@ final class Estimate {
     /** Part of the peak that slow libraries reach in dense products of some dozens of rows. */
     private static final double EFFICIENCY = 0.2;
 
+    /** The same of this library's kernels. */
+    private static final double OWN_EFFICIENCY = 0.35;
+
     private static final double SCALAR_EFFICIENCY = 0.02;
 
     /** Bytes of weights that an arm makes, converts and packs in a second. */
@@ -20,12 +23,18 @@ final class Estimate {
 
     /** Seconds for an arm of a cell, all JVMs together. */
     static double seconds(Cell cell, String arm, Effort effort, Row.Peak peak) {
-        double efficiency = arm.endsWith("-scalar") ? SCALAR_EFFICIENCY : EFFICIENCY;
-        double run = cell.task().usefulFlops() * padding(cell, arm) / (efficiency * peak.gflops() * 1e9)
+        double run = cell.task().usefulFlops() * padding(cell, arm) / (efficiency(arm) * peak.gflops() * 1e9)
                 + cell.task().compulsoryBytes() / (peak.readGigabytes() * 1e9);
         double timed = effort.iterations() * Math.max(effort.milliseconds() / 1e3, run);
         double load = JVM_SECONDS + (double) cell.weights() * Float.BYTES / LOADED_PER_SECOND;
-        return Math.max(1, effort.forks()) * (load + Math.max(effort.warmUpMilliseconds() / 1e3, run) + timed);
+        return Math.max(1, effort.forks()) * (load + run + Math.max(effort.warmUpMilliseconds() / 1e3, run) + timed);
+    }
+
+    private static double efficiency(String arm) {
+        if (arm.endsWith("-scalar")) {
+            return SCALAR_EFFICIENCY;
+        }
+        return arm.startsWith("dropless") || arm.startsWith("blocks") ? OWN_EFFICIENCY : EFFICIENCY;
     }
 
     /** Rows computed over rows assigned, where every expert gets as many as the busiest one. */

@@ -1,7 +1,6 @@
 package dev.dropless.benchmarks.suite;
 
 import dev.dropless.benchmarks.Arm;
-import dev.dropless.benchmarks.MeasuredArm;
 import dev.dropless.benchmarks.Notes;
 import dev.dropless.benchmarks.OwnArms;
 import dev.dropless.benchmarks.PeakBenchmark;
@@ -42,8 +41,7 @@ final class Measurement implements AutoCloseable {
                 "--add-modules=jdk.incubator.vector",
                 "--enable-native-access=ALL-UNNAMED",
                 "--sun-misc-unsafe-memory-access=allow",
-                "-D" + Notes.FOLDER + "=" + notes,
-                "-D" + MeasuredArm.WARM_UP + "=" + effort.warmUpMilliseconds()));
+                "-D" + Notes.FOLDER + "=" + notes));
         return new OptionsBuilder()
                 .include("^" + benchmark.getName().replace(".", "\\.") + "\\." + method + "$")
                 .forks(effort.forks())
@@ -107,7 +105,8 @@ final class Measurement implements AutoCloseable {
         Files.deleteIfExists(notes.resolve(arm));
         ChainedOptionsBuilder options = options(cell.benchmark(), "run", cell.heapMegabytes(), OwnArms.jvmOptions(arm))
                 .param("arm", arm)
-                .warmupIterations(0) // MeasuredArm warms up, by time rather than by runs
+                .warmupIterations(1)
+                .warmupTime(TimeValue.milliseconds(effort.warmUpMilliseconds()))
                 .measurementIterations(effort.iterations())
                 .measurementTime(TimeValue.milliseconds(effort.milliseconds()))
                 .addProfiler(GCProfiler.class);
@@ -126,15 +125,16 @@ final class Measurement implements AutoCloseable {
                 samples.getPercentile(50),
                 samples.getMin(),
                 Double.parseDouble(found.getProperty(Notes.CPU_SECONDS, "0")),
-                allocated(result),
+                Long.parseLong(found.getProperty(Notes.ALLOCATED_BYTES, "-1")),
+                profiledAllocation(result),
                 samples.getN(),
                 Double.parseDouble(found.getProperty(Notes.COMPUTED_FLOPS)),
                 found.getProperty(Notes.DESCRIPTION),
                 Double.parseDouble(found.getProperty(Notes.ERROR)));
     }
 
-    /** What JMH's profiler counts in all threads for each run, its own few hundred bytes for each iteration included. */
-    private static double allocated(RunResult result) {
+    /** What JMH's profiler counts for each run: its own work between iterations is included, which matters for few runs. */
+    private static double profiledAllocation(RunResult result) {
         return result.getSecondaryResults().entrySet().stream()
                 .filter(entry -> entry.getKey().endsWith("gc.alloc.rate.norm"))
                 .mapToDouble(entry -> entry.getValue().getScore())

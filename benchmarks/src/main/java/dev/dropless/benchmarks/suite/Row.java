@@ -14,7 +14,8 @@ import org.jspecify.annotations.Nullable;
  * @param medianSeconds median of the samples
  * @param minSeconds fastest sample
  * @param cpuSeconds median processor time, or 0 where several threads compute
- * @param allocatedBytes allocated on the Java heap for each run, or -1 if the JVM does not count
+ * @param allocatedBytes median of what all threads allocate on the Java heap in a run
+ * @param profiledBytes gc.alloc.rate.norm of JMH's profiler: the mean, with JMH's own work; -1 where it found none
  * @param samples how many runs were timed
  * @param computedFlops operations done, padding included
  * @param description what computed
@@ -26,7 +27,8 @@ public record Row(
         double medianSeconds,
         double minSeconds,
         double cpuSeconds,
-        double allocatedBytes,
+        long allocatedBytes,
+        double profiledBytes,
         long samples,
         double computedFlops,
         String description,
@@ -128,8 +130,9 @@ public record Row(
         values.put("read_bandwidth_bytes_per_s", peak.readGigabytes() * 1e9);
         narrowPeak("bf16", peak.bf16Gflops(), values);
         narrowPeak("int8", peak.int8Gops(), values);
-        if (allocatedBytes >= 0) {
-            values.put("allocated_bytes_per_run", allocatedBytes);
+        values.put("allocated_bytes_per_run", allocatedBytes);
+        if (profiledBytes >= 0) {
+            values.put("gc_alloc_rate_norm", profiledBytes);
         }
         if (cpuSeconds > 0) {
             values.put("cpu_median_s", cpuSeconds);

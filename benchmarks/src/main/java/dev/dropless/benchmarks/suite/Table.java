@@ -23,12 +23,21 @@ record Table(String title, List<String> names, List<List<String>> lines, List<Ro
     private static final String NONE = "-";
 
     /** A column that tells rows apart, and how it reads in a title. */
-    private record Key(String name, Function<Row, String> value, String unit) {}
+    private record Key(String name, Function<Row, String> value, Function<Row, String> title) {}
 
     private static final List<Key> KEYS = List.of(
-            new Key("pass", row -> row.cell().task().pass(), ""),
-            new Key("dtype", row -> row.cell().task().dtype(), ""),
-            new Key("threads", row -> Integer.toString(row.cell().task().threads()), " thread(s)"));
+            new Key(
+                    "pass",
+                    row -> row.cell().task().pass(),
+                    row -> row.cell().task().pass()),
+            new Key(
+                    "dtype",
+                    row -> row.cell().task().dtype(),
+                    row -> row.cell().task().dtype()),
+            new Key(
+                    "threads",
+                    row -> Integer.toString(row.cell().task().threads()),
+                    row -> row.cell().threads()));
 
     /** The tables of a report, in the order of measuring. */
     static List<Table> of(Report report) {
@@ -48,7 +57,7 @@ record Table(String title, List<String> names, List<List<String>> lines, List<Ro
             if (rows.stream().map(key.value()).distinct().count() > 1) {
                 varying.add(key);
             } else {
-                title.append(", ").append(key.value().apply(rows.getFirst())).append(key.unit());
+                title.append(", ").append(key.title().apply(rows.getFirst()));
             }
         }
         List<List<String>> columns = new ArrayList<>();
@@ -89,7 +98,7 @@ record Table(String title, List<String> names, List<List<String>> lines, List<Ro
         column(
                 "B/run",
                 rows,
-                row -> row.allocatedBytes() < 0 ? NONE : format("%.0f", row.allocatedBytes()),
+                row -> row.allocatedBytes() < 0 ? NONE : Long.toString(row.allocatedBytes()),
                 names,
                 columns);
         column("dropless is", rows, row -> ratio(report.dropless(row), row, false), names, columns);

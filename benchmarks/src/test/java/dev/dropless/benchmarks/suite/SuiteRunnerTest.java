@@ -113,7 +113,7 @@ class SuiteRunnerTest {
         Report report = runner("suite=operations", "shape=tiny", "tokens=4", "pass=up,down", "arm=dropless")
                 .run();
         assertThat(Table.of(report)).singleElement().satisfies(table -> {
-            assertThat(table.title()).isEqualTo("tiny, T = 4, uniform routing, f32, 1 thread(s)");
+            assertThat(table.title()).isEqualTo("tiny, T = 4, uniform routing, f32, 1 thread");
             assertThat(table.names()).startsWith("arm", "pass", "median ms").doesNotContain("dtype", "dropless is");
             assertThat(table.lines()).hasSize(2);
             assertThat(table.label(1)).isEqualTo("dropless down");

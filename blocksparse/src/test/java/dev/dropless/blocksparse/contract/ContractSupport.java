@@ -37,7 +37,7 @@ abstract class ContractSupport {
     protected Random random;
 
     /** What is tested. */
-    abstract BackendContract backend();
+    abstract ProductContract backend();
 
     final Kernels open(int threads) {
         return backend().open(threads);

@@ -44,8 +44,10 @@ record BenchmarkShape(
     private static final String SONIC_DSV3 = "SonicMoE, H100, a layer like DeepSeek-V3.2's (arXiv 2512.14080)";
     private static final String LIGER = "Liger-Kernel, H100, this shape (Liger-Kernel pull request 1294)";
 
-    /** Divides sizes of a quick run, which shows that everything runs and measures nothing. */
+    /** Divides H and F of a quick run, which shows that everything runs and measures nothing. */
     private static final int QUICK_DIVISOR = 256;
+
+    private static final int QUICK_TOKENS = 8;
 
     /** Name of the part with the block-sparse products, which are measured at the shapes of MegaBlocks. */
     static final String MEGABLOCKS = "megablocks";
@@ -125,7 +127,7 @@ record BenchmarkShape(
         return new BenchmarkShape(
                 name,
                 part,
-                Math.clamp(tokens / QUICK_DIVISOR / 16, 1, 8),
+                Math.min(tokens, QUICK_TOKENS),
                 Math.max(8, hiddenSize / QUICK_DIVISOR / 8 * 8),
                 Math.max(8, ffnHiddenSize / QUICK_DIVISOR / 8 * 8),
                 Math.min(numExperts, 4),

@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The dense product of PyTorch, where that is installed, measured by the script in a bundle.
@@ -70,7 +71,7 @@ record TorchCeilings(List<Measured> rows, double burst, double sustained) {
     }
 
     /** Rows of all parts of a file of the form that docs/gpu-check.md describes. */
-    static List<Map<?, ?>> measurements(Object file) {
+    static List<Map<?, ?>> measurements(@Nullable Object file) {
         List<Map<?, ?>> rows = new ArrayList<>();
         if (file instanceof Map<?, ?> all && all.get("parts") instanceof List<?> parts) {
             for (Object part : parts) {

@@ -10,8 +10,10 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Optional;
 
@@ -22,8 +24,12 @@ final class NativeLibraries {
 
     private final SymbolLookup symbols;
 
+    private NativeLibraries(SymbolLookup symbols) {
+        this.symbols = symbols;
+    }
+
     /**
-     * Unpacks and loads.
+     * Unpacks for a moment, and loads.
      *
      * @param folder folder inside the jar
      * @param files those that others need first; symbols are looked up in all
@@ -33,12 +39,7 @@ final class NativeLibraries {
             Path target = Files.createTempDirectory("dropless-peer");
             SymbolLookup found = name -> Optional.empty();
             for (String file : files) {
-                try (InputStream in = NativeLibraries.class.getResourceAsStream("/" + folder + "/" + file)) {
-                    if (in == null) {
-                        throw new IllegalStateException(folder + "/" + file + ": not on the class path");
-                    }
-                    Files.copy(in, target.resolve(file));
-                }
+                unpack(folder, file, target.resolve(file));
                 found = SymbolLookup.libraryLookup(target.resolve(file), Arena.global())
                         .or(found);
             }
@@ -49,6 +50,70 @@ final class NativeLibraries {
             symbols = found;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        }
+    }
+
+    /**
+     * Unpacks, unless that was done before, and loads libraries that look for others beside them, or that are large.
+     *
+     * @param folder folder inside the jar
+     * @param beside files that are only unpacked
+     * @param files those to load, in order; symbols are looked up in all
+     */
+    static NativeLibraries kept(String folder, List<String> beside, List<String> files) {
+        Path target = keptFolder(folder);
+        try {
+            Files.createDirectories(target);
+            SymbolLookup found = name -> Optional.empty();
+            for (String file : beside) {
+                unpackOnce(folder, file, target);
+            }
+            for (String file : files) {
+                unpackOnce(folder, file, target);
+                found = SymbolLookup.libraryLookup(target.resolve(file), Arena.global())
+                        .or(found);
+            }
+            return new NativeLibraries(found);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /**
+     * Names a folder that lasts as long as the build: beside this jar.
+     *
+     * @param name of what it is for
+     * @return the folder, which need not exist
+     */
+    static Path keptFolder(String name) {
+        try {
+            Path jar = Path.of(NativeLibraries.class
+                    .getProtectionDomain()
+                    .getCodeSource()
+                    .getLocation()
+                    .toURI());
+            return jar.resolveSibling("native").resolve(name);
+        } catch (URISyntaxException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** The file appears whole: another JVM may unpack it at the same time. */
+    private static void unpackOnce(String folder, String file, Path target) throws IOException {
+        if (!Files.exists(target.resolve(file))) {
+            Path part = Files.createTempDirectory(target, "part").resolve(file);
+            unpack(folder, file, part);
+            Files.move(part, target.resolve(file), StandardCopyOption.ATOMIC_MOVE);
+            Files.delete(part.getParent());
+        }
+    }
+
+    private static void unpack(String folder, String file, Path target) throws IOException {
+        try (InputStream in = NativeLibraries.class.getResourceAsStream("/" + folder + "/" + file)) {
+            if (in == null) {
+                throw new IllegalStateException(folder + "/" + file + ": not on the class path");
+            }
+            Files.copy(in, target);
         }
     }
 

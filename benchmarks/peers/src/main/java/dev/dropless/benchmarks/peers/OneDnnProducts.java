@@ -41,13 +41,15 @@ final class OneDnnProducts implements ExpertProducts {
     }
 
     @Override
-    public void up(int expert, Matrix rows, Matrix pre) {
+    public Matrix up(int expert, Matrix rows, Matrix pre) {
         up.multiply(expert, rows, pre);
+        return pre;
     }
 
     @Override
-    public void down(int expert, Matrix hidden, Matrix out) {
+    public Matrix down(int expert, Matrix hidden, Matrix out) {
         down.multiply(expert, hidden, out);
+        return out;
     }
 
     @Override

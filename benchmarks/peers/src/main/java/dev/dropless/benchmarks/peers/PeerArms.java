@@ -18,6 +18,8 @@ public final class PeerArms implements ArmProvider {
     private static final String OPENBLAS = "openblas";
     private static final String OPENBLAS_PADDED = "openblas-padded";
     private static final String OPENBLAS_SKYLAKEX = "openblas-skylakex";
+    private static final String MKL = "mkl";
+    private static final String LIBTORCH = "libtorch";
     private static final String ONNX = "onnxruntime-moe";
 
     /** For the service loader. */
@@ -26,8 +28,9 @@ public final class PeerArms implements ArmProvider {
     @Override
     public List<String> arms(Task task) {
         return switch (task) {
-            case LayerTask _ -> List.of(ONEDNN, ONEDNN_PADDED, OPENBLAS, OPENBLAS_SKYLAKEX, OPENBLAS_PADDED, ONNX);
-            case GemmTask _ -> List.of(ONEDNN, OPENBLAS, OPENBLAS_SKYLAKEX);
+            case LayerTask _ ->
+                List.of(ONEDNN, MKL, LIBTORCH, ONNX, OPENBLAS, OPENBLAS_SKYLAKEX, ONEDNN_PADDED, OPENBLAS_PADDED);
+            case GemmTask _ -> List.of(ONEDNN, MKL, OPENBLAS, OPENBLAS_SKYLAKEX);
             default -> List.of();
         };
     }
@@ -42,8 +45,8 @@ public final class PeerArms implements ArmProvider {
             if (layer.backward()) {
                 return "forward only";
             }
-            if (layer.dtype().equals("bf16") && !arm.startsWith(ONEDNN)) {
-                return "no bf16 product";
+            if (!layer.dtype().equals("f32") && !(layer.dtype().equals("bf16") && arm.startsWith(ONEDNN))) {
+                return "no product of %s with sums in f32".formatted(layer.dtype());
             }
             if (arm.equals(ONNX) && !layer.layer().gated()) {
                 return "its gelu is another one (erf) than the task's (tanh)";
@@ -57,7 +60,7 @@ public final class PeerArms implements ArmProvider {
         return switch (task) {
             case LayerTask layer -> layer(arm, layer);
             case GemmTask gemm ->
-                new GemmArm(gemm, arm.equals(ONEDNN) ? OneDnnProducts.gemm(gemm) : openBlas(arm, gemm.threads()));
+                new GemmArm(gemm, arm.equals(ONEDNN) ? OneDnnProducts.gemm(gemm) : cblas(arm, gemm.threads()));
             default -> throw new IllegalArgumentException("task: expected a layer or a dense product, found " + task);
         };
     }
@@ -66,11 +69,14 @@ public final class PeerArms implements ArmProvider {
         return switch (arm) {
             case ONNX -> new OnnxMoe(task);
             case ONEDNN, ONEDNN_PADDED -> new ExpertLoop(task, new OneDnnProducts(task), arm.equals(ONEDNN_PADDED));
-            default -> new ExpertLoop(task, openBlas(arm, task.threads()).products(task), arm.equals(OPENBLAS_PADDED));
+            case LIBTORCH -> new ExpertLoop(task, new LibTorchProducts(task), false);
+            default -> new ExpertLoop(task, cblas(arm, task.threads()).products(task), arm.equals(OPENBLAS_PADDED));
         };
     }
 
-    private static OpenBlas openBlas(String arm, int threads) {
-        return new OpenBlas(arm.equals(OPENBLAS_SKYLAKEX) ? "SkylakeX" : null, threads);
+    private static Cblas cblas(String arm, int threads) {
+        return arm.equals(MKL)
+                ? Cblas.mkl(threads)
+                : Cblas.openBlas(arm.equals(OPENBLAS_SKYLAKEX) ? "SkylakeX" : null, threads);
     }
 }

@@ -29,6 +29,8 @@ final class CpuExpertKernels implements ExpertKernels {
     private final TileKernels kernels;
     private final TokenSums sums;
     private final Activations activations;
+    /** Of the last call: a layer has one activation for all calls. */
+    private volatile @Nullable FloatActivation recent;
 
     CpuExpertKernels(ProductRunner runner) {
         this.runner = runner;
@@ -45,6 +47,15 @@ final class CpuExpertKernels implements ExpertKernels {
     @Override
     public ExpertWeights allocateInt8(ExpertShape shape) {
         return allocate(shape, ElementType.F32, Format.INT8);
+    }
+
+    private FloatActivation constants(Activation activation) {
+        FloatActivation last = recent;
+        if (last == null || !last.source().equals(activation)) {
+            last = FloatActivation.of(activation);
+            recent = last;
+        }
+        return last;
     }
 
     private ExpertWeights allocate(ExpertShape shape, ElementType type, Format projections) {
@@ -76,7 +87,7 @@ final class CpuExpertKernels implements ExpertKernels {
         CpuExpertWeights own = CpuExpertWeights.own("weights", weights);
         ExpertOperands.up(SPACE, topology, x, inputWeights, own.shape(), pre, hidden);
         SlotWeights v = new SlotWeights(topology, inputWeights);
-        runner.run(new UpProduct(kernels, topology, x, v, own, FloatActivation.of(activation), pre, hidden));
+        runner.run(new UpProduct(kernels, topology, x, v, own, constants(activation), pre, hidden));
     }
 
     @Override
@@ -119,7 +130,7 @@ final class CpuExpertKernels implements ExpertKernels {
                 kernels,
                 topology,
                 own,
-                FloatActivation.of(activation),
+                constants(activation),
                 new DownDgradProduct.Operands(dY, w, pre, hidden, recomputeHidden, dPre, dots)));
         if (dCombineWeights != null) {
             sums.combineWeightGradients(topology, dots, panels, own.bias(WeightPart.DOWN_BIAS), dY, dCombineWeights);
@@ -191,12 +202,12 @@ final class CpuExpertKernels implements ExpertKernels {
     @Override
     public void activate(Activation activation, boolean gated, Matrix pre, Matrix hidden) {
         ExpertOperands.activate(SPACE, gated, pre, hidden);
-        activations.forward(FloatActivation.of(activation), gated, pre, hidden);
+        activations.forward(constants(activation), gated, pre, hidden);
     }
 
     @Override
     public void activateBackward(Activation activation, boolean gated, Matrix pre, Matrix dHidden, Matrix dPre) {
         ExpertOperands.activateBackward(SPACE, gated, pre, dHidden, dPre);
-        activations.backward(FloatActivation.of(activation), gated, pre, dHidden, dPre);
+        activations.backward(constants(activation), gated, pre, dHidden, dPre);
     }
 }

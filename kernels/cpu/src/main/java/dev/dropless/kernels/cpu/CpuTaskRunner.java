@@ -1,6 +1,7 @@
 package dev.dropless.kernels.cpu;
 
 import dev.dropless.topology.TaskRunner;
+import java.lang.invoke.VarHandle;
 import java.util.ArrayDeque;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
@@ -20,6 +21,8 @@ final class CpuTaskRunner implements TaskRunner, AutoCloseable {
     private final Thread[] workers;
     /** Jobs with tasks not yet handed out; guarded by itself. */
     private final ArrayDeque<Job> jobs = new ArrayDeque<>();
+    /** Those that nobody uses, so that a call allocates none; guarded by the lock of jobs. */
+    private final ArrayDeque<Job> free = new ArrayDeque<>();
 
     /** How many there are, for a look without the lock. */
     private volatile int open;
@@ -45,24 +48,53 @@ final class CpuTaskRunner implements TaskRunner, AutoCloseable {
         if (tasks <= 0) {
             return;
         }
-        Job job = new Job(tasks, task);
-        boolean shared = tasks > 1 && workers.length > 0;
-        if (shared) {
-            synchronized (jobs) {
-                if (closed) {
-                    throw new IllegalStateException("kernels are closed");
-                }
-                jobs.add(job);
-                open = jobs.size();
-                jobs.notifyAll();
+        if (tasks == 1 || workers.length == 0) {
+            runAlone(tasks, task);
+            return;
+        }
+        Job job = open(tasks, task);
+        job.help();
+        remove(job);
+        job.await();
+        Throwable failure = job.failure.get();
+        leave(job);
+        rethrow(failure);
+    }
+
+    private static void runAlone(int tasks, IntConsumer task) {
+        Throwable failure = null;
+        for (int i = 0; i < tasks; i++) {
+            try {
+                task.accept(i);
+            } catch (RuntimeException | Error e) {
+                failure = failure == null ? e : failure;
             }
         }
-        job.help();
-        if (shared) {
-            remove(job);
-            job.await();
+        VarHandle.fullFence(); // orders what emitted code stored past the caches
+        rethrow(failure);
+    }
+
+    private static void rethrow(@Nullable Throwable failure) {
+        switch (failure) {
+            case RuntimeException e -> throw e;
+            case Error e -> throw e;
+            case null, default -> {}
         }
-        job.rethrow();
+    }
+
+    private Job open(int tasks, IntConsumer task) {
+        synchronized (jobs) {
+            if (closed) {
+                throw new IllegalStateException("kernels are closed");
+            }
+            Job unused = free.poll();
+            Job job = unused == null ? new Job() : unused;
+            job.start(tasks, task);
+            jobs.add(job);
+            open = jobs.size();
+            jobs.notifyAll();
+            return job;
+        }
     }
 
     private void work() {
@@ -82,10 +114,12 @@ final class CpuTaskRunner implements TaskRunner, AutoCloseable {
                 if (closed) {
                     return;
                 }
-                job = jobs.peek();
+                job = jobs.getFirst();
+                job.users++;
             }
             job.help();
             remove(job);
+            leave(job);
         }
     }
 
@@ -93,6 +127,17 @@ final class CpuTaskRunner implements TaskRunner, AutoCloseable {
         synchronized (jobs) {
             jobs.remove(job);
             open = jobs.size();
+        }
+    }
+
+    /** The last one that leaves a job frees it: before, its counters are still read. */
+    private void leave(Job job) {
+        synchronized (jobs) {
+            job.users--;
+            if (job.users == 0) {
+                job.task = NOTHING;
+                free.push(job);
+            }
         }
     }
 
@@ -105,17 +150,26 @@ final class CpuTaskRunner implements TaskRunner, AutoCloseable {
         }
     }
 
-    /** One call of {@link #run}. */
+    private static final IntConsumer NOTHING = i -> {};
+
+    /** One call of {@link #run}. Written before the job is opened, under the lock that everybody takes to get it. */
     private static final class Job {
-        private final int tasks;
-        private final IntConsumer task;
+        private int tasks;
+        private IntConsumer task = NOTHING;
+        /** Threads that have it; guarded by the lock of jobs. */
+        private int users;
+
         private final AtomicInteger next = new AtomicInteger();
         private final AtomicInteger finished = new AtomicInteger();
         private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
 
-        Job(int tasks, IntConsumer task) {
-            this.tasks = tasks;
-            this.task = task;
+        void start(int count, IntConsumer work) {
+            tasks = count;
+            task = work;
+            users = 1;
+            next.set(0);
+            finished.set(0);
+            failure.set(null);
         }
 
         /** Computes tasks until all are handed out. */
@@ -157,14 +211,6 @@ final class CpuTaskRunner implements TaskRunner, AutoCloseable {
             }
             if (interrupted) {
                 Thread.currentThread().interrupt();
-            }
-        }
-
-        void rethrow() {
-            switch (failure.get()) {
-                case RuntimeException e -> throw e;
-                case Error e -> throw e;
-                case null, default -> {}
             }
         }
     }

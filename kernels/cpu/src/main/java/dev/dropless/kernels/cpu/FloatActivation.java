@@ -6,10 +6,15 @@ import java.lang.foreign.MemorySegment;
 /**
  * The constants of an {@link Activation} in the precision that the kernels compute with.
  *
+ * @param source where they come from
  * @param table for emitted code: see {@link EmittedActivations}
  */
 record FloatActivation(
-        Activation.Function function, float alpha, float gateMax, float upLimit, float upOffset, MemorySegment table) {
+        Activation source, float alpha, float gateMax, float upLimit, float upOffset, MemorySegment table) {
+
+    Activation.Function function() {
+        return source.function();
+    }
 
     static FloatActivation of(Activation activation) {
         float alpha = (float) activation.alpha();
@@ -17,7 +22,7 @@ record FloatActivation(
         float upLimit = (float) activation.upLimit();
         float upOffset = (float) activation.upOffset();
         return new FloatActivation(
-                activation.function(),
+                activation,
                 alpha,
                 gateMax,
                 upLimit,

@@ -236,6 +236,15 @@ final class PackedWeights {
             Arrays.fill(target, offset + present, offset + width, 0f);
             return;
         }
+        if (present == width && Rows.converts(kernels, matrix.type())) {
+            MemorySegment to = MemorySegment.ofArray(target);
+            for (int part = 0; part < parts; part++) {
+                long from = matrix.index(row, (long) part * outputs + first);
+                int start = offset + part * lane;
+                Rows.copyPieces(kernels, 1, width / lane, lane, matrix, from, lane, to, start, 0, PANEL);
+            }
+            return;
+        }
         for (int part = 0; part < parts; part++) {
             Rows.read(kernels, matrix, row, (long) part * outputs + first, present, buffer, 0);
             Arrays.fill(buffer, present, width, 0f);

@@ -3,6 +3,9 @@ package dev.dropless.kernels.cpu;
 import dev.dropless.kernels.cpu.Scratch.Tile;
 import dev.dropless.topology.TaskRunner;
 import java.util.Arrays;
+import java.util.Objects;
+import java.util.function.IntConsumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Computes {@link Product}s: cuts them into tasks, packs operands into blocks that fit the caches and calls the tier's kernels.
@@ -62,24 +65,41 @@ final class ProductRunner {
 
     void run(Product product) {
         Scratch own = scratches.take();
-        WorkList work = own.work;
-        work.list(product, tasks.parallelism());
-        tasks.run(work.size(), i -> {
-            Scratch scratch = scratches.take();
-            Tile tile = scratch.tile;
-            tile.group = work.group(i);
-            tile.row = work.row(i);
-            tile.rows = work.rows(i);
-            tile.panel = work.panel(i);
-            tile.panels = work.panels(i);
-            if (product.form() == Product.Form.WEIGHTS_LEFT) {
-                computeTransposed(product, tile, scratch);
-            } else {
-                compute(product, tile, scratch);
-            }
-            scratches.give(scratch);
-        });
+        Call call = own.call;
+        call.work.list(product, tasks.parallelism());
+        call.runner = this;
+        call.product = product;
+        tasks.run(call.work.size(), call);
+        call.product = null; // do not keep weights alive
         scratches.give(own);
+    }
+
+    /** A product and its tasks. Kept with the memory of whoever started it, so that a call allocates none. */
+    static final class Call implements IntConsumer {
+        private final WorkList work = new WorkList();
+        private @Nullable ProductRunner runner;
+        private @Nullable Product product;
+
+        @Override
+        public void accept(int i) {
+            Objects.requireNonNull(runner).compute(Objects.requireNonNull(product), work, i);
+        }
+    }
+
+    private void compute(Product product, WorkList work, int i) {
+        Scratch scratch = scratches.take();
+        Tile tile = scratch.tile;
+        tile.group = work.group(i);
+        tile.row = work.row(i);
+        tile.rows = work.rows(i);
+        tile.panel = work.panel(i);
+        tile.panels = work.panels(i);
+        if (product.form() == Product.Form.WEIGHTS_LEFT) {
+            computeTransposed(product, tile, scratch);
+        } else {
+            compute(product, tile, scratch);
+        }
+        scratches.give(scratch);
     }
 
     private void compute(Product product, Tile task, Scratch scratch) {

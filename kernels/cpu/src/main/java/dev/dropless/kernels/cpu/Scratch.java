@@ -37,8 +37,8 @@ final class Scratch {
     /** The tile that is computed. */
     final Tile tile = new Tile();
 
-    /** Tasks of the product that the owner has started. */
-    final WorkList work = new WorkList();
+    /** The product that the owner has started. */
+    final ProductRunner.Call call = new ProductRunner.Call();
 
     /** Partial sums of dot products. */
     final float[] lanes = new float[TileKernels.DOT_LANES];

@@ -17,9 +17,13 @@ abstract class CudaContract extends BackendContract {
         return types();
     }
 
-    /** Tensor cores take a weighted operand rounded to 16 bits. */
     @Override
     protected double weightedFactorError(ElementType left, ElementType right) {
+        return roundedFactorError(left, right);
+    }
+
+    /** Tensor cores take a weighted operand rounded to 16 bits. */
+    static double roundedFactorError(ElementType left, ElementType right) {
         if (left != right || left == ElementType.F32) {
             return 0;
         }

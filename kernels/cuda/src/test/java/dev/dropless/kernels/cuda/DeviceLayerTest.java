@@ -17,7 +17,7 @@ class DeviceLayerTest extends LayerContract {
     }
 
     @Override
-    Kernels open() {
+    protected Kernels open() {
         return new CudaBackend().open(BackendOptions.threads(2));
     }
 }

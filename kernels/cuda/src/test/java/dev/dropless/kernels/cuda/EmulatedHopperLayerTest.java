@@ -16,6 +16,8 @@ import dev.dropless.moe.MoeConfig;
 import dev.dropless.moe.Precision;
 import dev.dropless.moe.SharedExpert;
 import dev.dropless.moe.WeightPlacement;
+import dev.dropless.moe.contract.DeviceLayerContract;
+import dev.dropless.moe.contract.LayerRun;
 import dev.dropless.moe.router.ScoreRouter;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -111,7 +113,7 @@ class EmulatedHopperLayerTest {
                 LayerRun found = run(kernels, config, type, TOKENS);
                 LayerRun expected = run(reference, config, type, TOKENS)) {
             assertThat(kernels.rows(type, type)).isEqualTo(type);
-            LayerContract.check(found, expected, false, type == ElementType.BF16 ? 1e-2 : 2e-3, type.toString());
+            DeviceLayerContract.check(found, expected, false, type == ElementType.BF16 ? 1e-2 : 2e-3, type.toString());
             int groups = config.shared() == null ? 1 : 2;
             assertThat(kernels.hopper().taken()).isGreaterThanOrEqualTo(groups * PRODUCTS);
             assertThat(kernels.diagnostics()).containsEntry("products of experts among them", "0");

@@ -251,12 +251,13 @@ class EmulatedHopperTest {
     }
 
     private void compareBlocks(BlockPattern pattern, Transpose ta, Transpose tb) {
+        ElementType type = pattern.blockSize() == 64 ? ElementType.F16 : ElementType.BF16;
         Map<String, double[]> expected;
         try (CudaKernels portable = driver.open(CudaEngine.PORTABLE, PAIRS, 1)) {
-            expected = blockProducts(portable, pattern, ta, tb);
+            expected = blockProducts(portable, type, pattern, ta, tb);
         }
         try (CudaKernels hopper = driver.open(CudaEngine.HOPPER, PAIRS, 1)) {
-            Map<String, double[]> found = blockProducts(hopper, pattern, ta, tb);
+            Map<String, double[]> found = blockProducts(hopper, type, pattern, ta, tb);
             boolean ragged = pattern.blockSize() == 32;
             assertThat(hopper.hopper().taken()).isGreaterThanOrEqualTo(ragged ? 2 : 5);
             expected.forEach((name, values) -> LayerContract.assertClose(found.get(name), values, 5e-3, name));
@@ -264,47 +265,58 @@ class EmulatedHopperTest {
     }
 
     private static Matrix stored(
-            CudaKernels kernels, KernelMemory.Scope scope, long rows, long columns, Transpose t, long seed) {
+            CudaKernels kernels,
+            KernelMemory.Scope scope,
+            ElementType type,
+            long rows,
+            long columns,
+            Transpose t,
+            long seed) {
         // Rows begin at multiples of 16 bytes, whatever their length.
         long r = t == Transpose.N ? rows : columns;
         long c = t == Transpose.N ? columns : rows;
-        return filled(kernels, scope, ElementType.BF16, r, Math.ceilDiv(c, 8L) * 8, seed)
-                .slice(0, r, 0, c);
+        return filled(kernels, scope, type, r, Math.ceilDiv(c, 8L) * 8, seed).slice(0, r, 0, c);
     }
 
     private static Map<String, double[]> blockProducts(
-            CudaKernels kernels, BlockPattern pattern, Transpose ta, Transpose tb) {
+            CudaKernels kernels, ElementType type, BlockPattern pattern, Transpose ta, Transpose tb) {
         Map<String, double[]> results = new LinkedHashMap<>();
         long m = pattern.rows();
         long n = pattern.columns();
         int other = 72;
         try (KernelMemory.Scope scope = kernels.memory().open()) {
-            Matrix data = filled(kernels, scope, ElementType.BF16, 1, pattern.elements(), 1);
+            Matrix data = filled(kernels, scope, type, 1, pattern.elements(), 1);
             BlockSparseMatrix s = new BlockSparseMatrix(pattern, data);
             boolean plain = ta == Transpose.N;
             Matrix c = filled(kernels, scope, ElementType.F32, plain ? m : n, other, 2);
-            kernels.blockSparse().dsd(s, ta, stored(kernels, scope, plain ? n : m, other, tb, 3), tb, c, true);
+            kernels.blockSparse().dsd(s, ta, stored(kernels, scope, type, plain ? n : m, other, tb, 3), tb, c, true);
             results.put("dsd", read(kernels, c));
-            Matrix overwritten = scope.allocate(ElementType.BF16, plain ? m : n, other);
+            Matrix overwritten = scope.allocate(type, plain ? m : n, other);
             kernels.blockSparse()
-                    .dsd(s, ta, stored(kernels, scope, plain ? n : m, other, tb, 3), tb, overwritten, false);
+                    .dsd(s, ta, stored(kernels, scope, type, plain ? n : m, other, tb, 3), tb, overwritten, false);
             results.put("dsd overwritten", read(kernels, overwritten));
             boolean straight = tb == Transpose.N;
-            Matrix d = scope.allocate(ElementType.BF16, other, straight ? n : m);
-            kernels.blockSparse().dds(stored(kernels, scope, other, straight ? m : n, ta, 4), ta, s, tb, d, false);
+            Matrix d = scope.allocate(type, other, straight ? n : m);
+            kernels.blockSparse()
+                    .dds(stored(kernels, scope, type, other, straight ? m : n, ta, 4), ta, s, tb, d, false);
             results.put("dds", read(kernels, d));
-            Matrix e = scope.allocate(ElementType.BF16, 130, 264);
+            Matrix e = scope.allocate(type, 130, 264);
             kernels.blockSparse()
                     .gemm(
-                            stored(kernels, scope, 130, other, ta, 5),
+                            stored(kernels, scope, type, 130, other, ta, 5),
                             ta,
-                            stored(kernels, scope, other, 264, tb, 6),
+                            stored(kernels, scope, type, other, 264, tb, 6),
                             tb,
                             e,
                             false);
             results.put("gemm", read(kernels, e));
             kernels.blockSparse()
-                    .sdd(stored(kernels, scope, m, other, ta, 7), ta, stored(kernels, scope, other, n, tb, 8), tb, s);
+                    .sdd(
+                            stored(kernels, scope, type, m, other, ta, 7),
+                            ta,
+                            stored(kernels, scope, type, other, n, tb, 8),
+                            tb,
+                            s);
             results.put("sdd", read(kernels, data));
         }
         return results;

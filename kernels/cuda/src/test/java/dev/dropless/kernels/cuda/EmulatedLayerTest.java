@@ -12,6 +12,7 @@ import dev.dropless.moe.MoeConfig;
 import dev.dropless.moe.Precision;
 import dev.dropless.moe.SavedState;
 import dev.dropless.moe.WeightPlacement;
+import dev.dropless.moe.contract.LayerRun;
 import dev.dropless.moe.router.ScoreRouter;
 import java.util.List;
 import java.util.Map;
@@ -39,7 +40,7 @@ class EmulatedLayerTest extends LayerContract {
     }
 
     @Override
-    Kernels open() {
+    protected Kernels open() {
         return CudaKernels.open(driver.availability(), CudaBackend.NAME, BackendOptions.threads(2));
     }
 

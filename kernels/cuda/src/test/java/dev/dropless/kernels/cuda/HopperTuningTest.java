@@ -94,7 +94,8 @@ class HopperTuningTest {
 
     @Test
     void linesOfOneOperationAreReplacedAndWrittenDown() {
-        HopperTuning tuning = read(LEAST + "up.9=variant:decode64 cluster:1 group:1\nup.256=variant:tile cluster:2 group:4");
+        HopperTuning tuning =
+                read(LEAST + "up.9=variant:decode64 cluster:1 group:1\nup.256=variant:tile cluster:2 group:4");
         HopperTuning measured =
                 tuning.with(Operation.UP, new TreeMap<>(Map.of(100L, "variant:tile cluster:2 group:16")), false);
         assertThat(measured.choose(Operation.UP, 50, 1)).isEqualTo(new Choice(Variant.DECODE64, 1, 1));
@@ -103,8 +104,8 @@ class HopperTuningTest {
         assertThat(measured.file()).contains("measured=yes\n", "up.100=variant:tile cluster:2 group:16\n");
         assertThat(read(measured.file()).file()).isEqualTo(measured.file());
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> tuning.with(
-                        Operation.UP, new TreeMap<>(Map.of(100L, "variant:tile cluster:2 group:16")), true))
+                .isThrownBy(() ->
+                        tuning.with(Operation.UP, new TreeMap<>(Map.of(100L, "variant:tile cluster:2 group:16")), true))
                 .withMessageContaining("expected a line up.0");
     }
 

@@ -3,6 +3,7 @@ package dev.dropless.kernels.tornado;
 import static dev.dropless.kernels.tornado.engine.Tables.NONE;
 
 import dev.dropless.blocksparse.Activation;
+import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.kernels.tornado.engine.Engine;
 import java.util.Arrays;
@@ -46,6 +47,22 @@ final class Arguments {
         return this;
     }
 
+    /** Constants in double precision, each as the sum of two floats. */
+    Arguments doubles(double... values) {
+        constants = new float[2 * values.length];
+        for (int i = 0; i < values.length; i++) {
+            constants[2 * i] = (float) values[i];
+            constants[2 * i + 1] = (float) (values[i] - constants[2 * i]);
+        }
+        return this;
+    }
+
+    /** What kernels cannot write down: infinity and NaN. */
+    Arguments specials() {
+        constants = new float[] {Float.POSITIVE_INFINITY, Float.NaN};
+        return this;
+    }
+
     /** These arguments behind others. */
     Arguments after(int... first) {
         Arguments all = new Arguments().add(first).add(words());
@@ -61,9 +78,12 @@ final class Arguments {
         return constants;
     }
 
-    /** Number of a matrix' first element in the array of floats. */
+    /** Number of a matrix' first element in the array of its type. */
     static int base(Matrix matrix) {
-        return Math.toIntExact(matrix.segment().address() / Float.BYTES + matrix.offset());
+        long address = matrix.segment().address();
+        boolean wide = matrix.type() == ElementType.F32;
+        return Math.toIntExact(
+                (wide ? address / Float.BYTES : (address - TornadoMemory.HALVES) / Short.BYTES) + matrix.offset());
     }
 
     static int rowStride(Matrix matrix) {

@@ -10,17 +10,19 @@ final class Device implements AutoCloseable {
 
     private static final int FIRST_FLOATS = 1 << 20;
     private static final int FIRST_INTS = 1 << 16;
+    private static final int FIRST_HALVES = 1 << 20;
 
     private final Engine engine;
     private final boolean tiled;
     private final Heap floats = new Heap(FIRST_FLOATS);
     private final Heap ints = new Heap(FIRST_INTS);
+    private final Heap halves = new Heap(FIRST_HALVES);
     private boolean closed;
 
     Device(Engine engine, boolean tiled) {
         this.engine = engine;
         this.tiled = tiled;
-        engine.reserve(FIRST_FLOATS, FIRST_INTS);
+        engine.reserve(FIRST_FLOATS, FIRST_INTS, FIRST_HALVES);
     }
 
     String describe() {
@@ -40,13 +42,20 @@ final class Device implements AutoCloseable {
 
     /** Takes floats, whose values are undefined. */
     synchronized int takeFloats(long count) {
+        return take(floats, count);
+    }
+
+    private int take(Heap heap, long count) {
         checkOpen();
-        int offset = floats.take(count);
+        int offset = heap.take(count);
         if (offset < 0) {
-            int length = floats.lengthFor(count);
-            engine.reserve(length, ints.length());
-            floats.grow(length);
-            offset = floats.take(count);
+            int length = heap.lengthFor(count);
+            engine.reserve(
+                    heap == floats ? length : floats.length(),
+                    heap == ints ? length : ints.length(),
+                    heap == halves ? length : halves.length());
+            heap.grow(length);
+            offset = heap.take(count);
         }
         return offset;
     }
@@ -55,16 +64,28 @@ final class Device implements AutoCloseable {
         floats.give(offset);
     }
 
+    /** Whether kernels may compute in double precision. */
+    boolean hasDoubles() {
+        return engine.hasDoubles();
+    }
+
+    /** Takes 16-bit floats, whose values are undefined. */
+    synchronized int takeHalves(long count) {
+        return take(halves, count);
+    }
+
+    synchronized void giveHalves(int offset) {
+        halves.give(offset);
+    }
+
+    /** Takes ints, whose values are undefined. */
+    synchronized int takeInts(long count) {
+        return take(ints, count);
+    }
+
     /** Takes ints with these values. */
     synchronized int takeInts(int[] values) {
-        checkOpen();
-        int offset = ints.take(values.length);
-        if (offset < 0) {
-            int length = ints.lengthFor(values.length);
-            engine.reserve(floats.length(), length);
-            ints.grow(length);
-            offset = ints.take(values.length);
-        }
+        int offset = takeInts((long) values.length);
         for (int done = 0; done < values.length; ) {
             int count = Math.min(engine.stagingLength(), values.length - done);
             MemorySegment.copy(values, done, engine.intStaging(count), ValueLayout.JAVA_INT, 0, count);
@@ -102,7 +123,7 @@ final class Device implements AutoCloseable {
         void copy(MemorySegment source);
     }
 
-    /** Writes a matrix of {@code count} elements in all. */
+    /** Writes a matrix of {@code count} floats in all. */
     synchronized void write(Source source, int count, int columns, int base, int rowStride) {
         checkOpen();
         for (int done = 0; done < count; ) {
@@ -113,10 +134,27 @@ final class Device implements AutoCloseable {
         }
     }
 
+    /** Writes a matrix of {@code count} 16-bit floats in all. */
+    synchronized void writeHalves(Source source, int count, int columns, int base, int rowStride) {
+        checkOpen();
+        for (int done = 0; done < count; ) {
+            int part = Math.min(engine.stagingLength(), count - done);
+            source.copy(done, part, engine.halfStaging(part));
+            engine.scatterHalves(part, done, columns, base, rowStride);
+            done += part;
+        }
+    }
+
     /** Reads a run of floats. */
     synchronized void read(int first, int count, Target target) {
         checkOpen();
         target.copy(engine.read(first, count));
+    }
+
+    /** Reads a run of 16-bit floats. */
+    synchronized void readHalves(int first, int count, Target target) {
+        checkOpen();
+        target.copy(engine.readHalves(first, count));
     }
 
     /** Frees the device. Nothing that was taken from it can be used any more. */
@@ -128,8 +166,8 @@ final class Device implements AutoCloseable {
         }
     }
 
-    /** Number of allocations of both arrays that were not given back. */
+    /** Number of allocations of all arrays that were not given back. */
     synchronized int allocations() {
-        return floats.allocations() + ints.allocations();
+        return floats.allocations() + ints.allocations() + halves.allocations();
     }
 }

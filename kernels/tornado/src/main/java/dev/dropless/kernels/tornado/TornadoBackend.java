@@ -12,11 +12,12 @@ import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 
 /**
- * Back end "tornado": any device of a TornadoVM installation, in single precision, with kernels written in Java. It has to
- * be built with an SDK, and started with the SDK's options; {@link #availability} says which of both is missing.
+ * Back end "tornado": any device of a TornadoVM installation, with kernels written in Java that compute in single precision;
+ * 16-bit operands are widened on their way. It has to be built with an SDK, and started with the SDK's options; {@link
+ * #availability} says which of both is missing.
  *
- * <p>Results are identical, bit for bit, from run to run on one device. All matrices of one opened back end lie in one array
- * of at most 2^31 elements, which has a copy in the host's memory.
+ * <p>Results are identical, bit for bit, from run to run on one device. All matrices of one type lie in one array of at
+ * most 2^31 elements, which has a copy in the host's memory.
  */
 public final class TornadoBackend implements KernelBackend {
 

@@ -40,6 +40,13 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
     @Override
     public void gemm(Matrix a, Transpose ta, Matrix b, Transpose tb, Matrix c, boolean accumulate) {
         Operands.gemm(memory.space(), a, ta, b, tb, c);
+        try (SinglePrecision f = new SinglePrecision(memory)) {
+            product(f.in(a), ta, f.in(b), tb, f.out(c, accumulate), accumulate);
+            f.finish();
+        }
+    }
+
+    private void product(Matrix a, Transpose ta, Matrix b, Transpose tb, Matrix c, boolean accumulate) {
         GroupTable table = new GroupTable();
         if (table.group(rows(c), columns(c), base(c), rowStride(c), 1)) {
             table.segment(
@@ -57,6 +64,14 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
     @Override
     public void sdd(Matrix a, Transpose ta, Matrix b, Transpose tb, BlockSparseMatrix s) {
         Operands.sdd(memory.space(), a, ta, b, tb, s);
+        try (SinglePrecision f = new SinglePrecision(memory)) {
+            denseTimesDense(f.in(a), ta, f.in(b), tb, f.out(s));
+            f.finish();
+        }
+    }
+
+    /** One group for each block. */
+    private void denseTimesDense(Matrix a, Transpose ta, Matrix b, Transpose tb, BlockSparseMatrix s) {
         BlockPattern pattern = s.pattern();
         int depth = ta == Transpose.N ? columns(a) : rows(a);
         GroupTable table = new GroupTable();
@@ -85,15 +100,30 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
     @Override
     public void dsd(BlockSparseMatrix s, Transpose ts, Matrix b, Transpose tb, Matrix c, boolean accumulate) {
         Operands.dsd(memory.space(), s, ts, b, tb, c);
-        sparseTimesDense(s, ts, base(b), rowStep(b, tb), columnStep(b, tb), columns(c), c, rowStride(c), 1, accumulate);
+        try (SinglePrecision f = new SinglePrecision(memory)) {
+            Matrix right = f.in(b);
+            Matrix result = f.out(c, accumulate);
+            int depth = rowStep(right, tb);
+            int column = columnStep(right, tb);
+            sparseTimesDense(
+                    f.in(s), ts, base(right), depth, column, columns(c), result, rowStride(result), 1, accumulate);
+            f.finish();
+        }
     }
 
     /** The transpose of dsd: c^T = op(s)^T op(a)^T. */
     @Override
     public void dds(Matrix a, Transpose ta, BlockSparseMatrix s, Transpose ts, Matrix c, boolean accumulate) {
         Operands.dds(memory.space(), a, ta, s, ts, c);
-        sparseTimesDense(
-                s, ts.flip(), base(a), columnStep(a, ta), rowStep(a, ta), rows(c), c, 1, rowStride(c), accumulate);
+        try (SinglePrecision f = new SinglePrecision(memory)) {
+            Matrix left = f.in(a);
+            Matrix result = f.out(c, accumulate);
+            int depth = columnStep(left, ta);
+            int column = rowStep(left, ta);
+            sparseTimesDense(
+                    f.in(s), ts.flip(), base(left), depth, column, rows(c), result, 1, rowStride(result), accumulate);
+            f.finish();
+        }
     }
 
     /** One group for each stripe of blocks of op(s), one segment for each of its blocks. */
@@ -147,14 +177,21 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
     @Override
     public void toDense(BlockSparseMatrix s, Matrix dense) {
         Operands.conversion(memory.space(), s, dense);
-        elementwise.fill(dense, 0);
-        copyBlocks(s, dense, true);
+        try (SinglePrecision f = new SinglePrecision(memory)) {
+            Matrix wide = f.out(dense);
+            elementwise.fill(wide, 0);
+            copyBlocks(f.in(s), wide, true);
+            f.finish();
+        }
     }
 
     @Override
     public void fromDense(Matrix dense, BlockSparseMatrix s) {
         Operands.conversion(memory.space(), s, dense);
-        copyBlocks(s, dense, false);
+        try (SinglePrecision f = new SinglePrecision(memory)) {
+            copyBlocks(f.out(s), f.in(dense), false);
+            f.finish();
+        }
     }
 
     private void copyBlocks(BlockSparseMatrix s, Matrix dense, boolean toDense) {

@@ -20,7 +20,8 @@ final class TornadoExpertWeights implements ExpertWeights {
     private final ExpertShape shape;
     private final TornadoMemory memory;
     private final TornadoElementwise elementwise;
-    private final TornadoMemory.FloatScope scope;
+    private final ElementType type;
+    private final TornadoMemory.DeviceScope scope;
     private final Matrix input;
     private final Matrix output;
     private final @Nullable Matrix inputBias;
@@ -31,6 +32,7 @@ final class TornadoExpertWeights implements ExpertWeights {
         this.shape = shape;
         this.memory = memory;
         this.elementwise = elementwise;
+        this.type = type;
         this.scope = memory.open();
         long experts = shape.numExperts();
         try {
@@ -68,7 +70,7 @@ final class TornadoExpertWeights implements ExpertWeights {
 
     @Override
     public ElementType type() {
-        return ElementType.F32;
+        return type;
     }
 
     /** Gate, and up where gated: [E * H, P]. */
@@ -138,10 +140,10 @@ final class TornadoExpertWeights implements ExpertWeights {
     }
 
     private static Matrix hostMatrix(long height, long width) {
-        return Matrix.of(new float[Math.toIntExact(Math.multiplyExact(height, width))], height, width);
+        return Matrix.of(new double[Math.toIntExact(Math.multiplyExact(height, width))], height, width);
     }
 
-    /** The transpose of a matrix of the host, rounded to F32. */
+    /** The transpose of a matrix of the host. */
     private static Matrix turned(Matrix source) {
         Matrix turned = hostMatrix(source.columns(), source.rows());
         for (long i = 0; i < source.rows(); i++) {

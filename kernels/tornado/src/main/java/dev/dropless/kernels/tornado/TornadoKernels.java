@@ -17,14 +17,16 @@ final class TornadoKernels implements Kernels {
     private final TornadoElementwise elementwise;
     private final TornadoBlockSparseKernels blockSparse;
     private final TornadoExpertKernels experts;
+    private final TornadoRoutingKernels routing;
     private boolean closed;
 
     TornadoKernels(Device device, int number) {
         this.device = device;
         this.memory = new TornadoMemory(device, number);
-        this.elementwise = new TornadoElementwise(device);
+        this.elementwise = new TornadoElementwise(device, memory);
         this.blockSparse = new TornadoBlockSparseKernels(device, memory, elementwise);
         this.experts = new TornadoExpertKernels(device, memory, elementwise);
+        this.routing = new TornadoRoutingKernels(device, memory);
     }
 
     @Override
@@ -57,6 +59,11 @@ final class TornadoKernels implements Kernels {
     @Override
     public ElementwiseKernels elementwise() {
         return elementwise;
+    }
+
+    @Override
+    public TornadoRoutingKernels routing() {
+        return routing;
     }
 
     @Override

@@ -15,10 +15,14 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The device's array of floats as memory of matrices. A matrix in it has a segment of size zero, whose address is the number
- * of bytes from the beginning of the array; it stays the same when the array grows.
+ * The device's arrays of floats and of 16-bit floats as memory of matrices. A matrix in them has a segment of size zero,
+ * whose address is the number of bytes from the beginning of the array, those of 16-bit floats from {@link #HALVES} on; it
+ * stays the same when the array grows.
  */
 final class TornadoMemory implements KernelMemory {
+
+    /** Where the addresses of 16-bit floats begin: behind the longest array of floats. */
+    static final long HALVES = 1L << 34;
 
     private final Device device;
     private final MemorySpace space;
@@ -34,8 +38,8 @@ final class TornadoMemory implements KernelMemory {
     }
 
     @Override
-    public FloatScope open() {
-        return new FloatScope();
+    public DeviceScope open() {
+        return new DeviceScope();
     }
 
     @Override
@@ -78,12 +82,13 @@ final class TornadoMemory implements KernelMemory {
         int columns = columns(source);
         int elements = Math.multiplyExact(rows(source), columns);
         Matrix runs = source.rowStride() == columns ? asRow(source, elements) : source;
-        device.write(
-                (start, count, staging) -> stage(runs, start, count, staging),
-                elements,
-                columns,
-                base(target),
-                rowStride(target));
+        ElementType type = target.type();
+        Device.Source staged = (start, count, staging) -> stage(runs, type, start, count, staging);
+        if (type == ElementType.F32) {
+            device.write(staged, elements, columns, base(target), rowStride(target));
+        } else {
+            device.writeHalves(staged, elements, columns, base(target), rowStride(target));
+        }
     }
 
     /** A matrix without gaps as one row. */
@@ -92,13 +97,13 @@ final class TornadoMemory implements KernelMemory {
     }
 
     /** Copies elements start.. of a matrix, counted row by row, one run of a row after the other. */
-    private static void stage(Matrix source, int start, int count, MemorySegment staging) {
+    private static void stage(Matrix source, ElementType type, int start, int count, MemorySegment staging) {
         int columns = columns(source);
         for (int done = 0; done < count; ) {
             int row = (start + done) / columns;
             int column = (start + done) % columns;
             int run = Math.min(columns - column, count - done);
-            Matrix target = Matrix.of(staging.asSlice((long) done * Float.BYTES), ElementType.F32, 1, run);
+            Matrix target = Matrix.of(staging.asSlice((long) done * type.bytes()), type, 1, run);
             target.copyFrom(source.slice(row, 1, column, run));
             done += run;
         }
@@ -106,53 +111,78 @@ final class TornadoMemory implements KernelMemory {
 
     private void download(Matrix source, Matrix target) {
         int count = (rows(source) - 1) * rowStride(source) + columns(source);
-        device.read(
-                base(source),
-                count,
-                found -> target.copyFrom(new Matrix(
-                        found,
-                        ElementType.F32,
-                        0,
-                        source.rows(),
-                        source.columns(),
-                        source.rowStride(),
-                        MemorySpace.HOST)));
+        Device.Target copy = found -> target.copyFrom(new Matrix(
+                found, source.type(), 0, source.rows(), source.columns(), source.rowStride(), MemorySpace.HOST));
+        if (source.type() == ElementType.F32) {
+            device.read(base(source), count, copy);
+        } else {
+            device.readHalves(base(source), count, copy);
+        }
     }
 
     private void copyOnDevice(Matrix source, Matrix target) {
+        if (source.type() == ElementType.F32 || target.type() == ElementType.F32) {
+            convert(source, target);
+            return;
+        }
+        try (DeviceScope scratch = open()) {
+            Matrix between = scratch.allocate(ElementType.F32, source.rows(), source.columns());
+            convert(source, between);
+            convert(between, target);
+        }
+    }
+
+    /** Copies a matrix of the device to another one, at least one of which is F32. */
+    void convert(Matrix source, Matrix target) {
+        boolean widens = source.type() != ElementType.F32;
+        boolean narrows = target.type() != ElementType.F32;
+        ElementType type = widens ? source.type() : target.type();
         device.launch(
-                Kernel.COPY,
+                widens ? Kernel.WIDEN : narrows ? Kernel.NARROW : Kernel.COPY,
                 new Arguments()
                         .add(rows(target), columns(target))
                         .matrix(source)
-                        .matrix(target),
+                        .matrix(target)
+                        .flag(type == ElementType.F16)
+                        .specials(),
                 columns(target),
                 rows(target));
     }
 
     /** Matrices that are freed together. */
-    final class FloatScope implements Scope {
+    final class DeviceScope implements Scope {
 
-        private final List<Integer> taken = new ArrayList<>();
+        private final List<Integer> floats = new ArrayList<>();
+        private final List<Integer> halves = new ArrayList<>();
 
-        private FloatScope() {}
+        private DeviceScope() {}
 
         @Override
         public Matrix allocate(ElementType type, long rows, long columns) {
-            if (type != ElementType.F32) {
+            if (type == ElementType.F64) {
                 throw new IllegalArgumentException(
-                        "type: expected F32, the one that the TornadoVM kernels compute with, found " + type);
+                        "type: expected F32, BF16 or F16, found F64, which the TornadoVM kernels do not have");
             }
-            int offset = device.takeFloats(Math.multiplyExact(rows, columns));
-            taken.add(offset);
-            MemorySegment address = MemorySegment.ofAddress((long) offset * Float.BYTES);
-            return new Matrix(address, ElementType.F32, 0, rows, columns, columns, space);
+            long count = Math.multiplyExact(rows, columns);
+            long address;
+            if (type == ElementType.F32) {
+                int offset = device.takeFloats(count);
+                floats.add(offset);
+                address = (long) offset * Float.BYTES;
+            } else {
+                int offset = device.takeHalves(count);
+                halves.add(offset);
+                address = HALVES + (long) offset * Short.BYTES;
+            }
+            return new Matrix(MemorySegment.ofAddress(address), type, 0, rows, columns, columns, space);
         }
 
         @Override
         public void close() {
-            taken.forEach(device::giveFloats);
-            taken.clear();
+            floats.forEach(device::giveFloats);
+            floats.clear();
+            halves.forEach(device::giveHalves);
+            halves.clear();
         }
     }
 }

@@ -1,8 +1,10 @@
 package dev.dropless.kernels.tornado;
 
 import dev.dropless.kernels.tornado.device.ElementLoops;
+import dev.dropless.kernels.tornado.device.HalfLoops;
 import dev.dropless.kernels.tornado.device.ProductLoops;
 import dev.dropless.kernels.tornado.device.ProductTiles;
+import dev.dropless.kernels.tornado.device.RouterLoops;
 import dev.dropless.kernels.tornado.device.RowLoops;
 import dev.dropless.kernels.tornado.device.TopologyLoops;
 import dev.dropless.kernels.tornado.device.UpTiles;
@@ -18,6 +20,7 @@ import java.util.concurrent.Future;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /** Runs the kernels as plain Java: loops as loops, tiles with one thread for each thread of a group. */
 final class JavaEngine implements Engine {
@@ -40,8 +43,10 @@ final class JavaEngine implements Engine {
     private final FloatArray constants = new FloatArray(CONSTANTS);
     private final FloatArray floatStaging = new FloatArray(STAGING);
     private final IntArray intStaging = new IntArray(STAGING);
+    private final ShortArray halfStaging = new ShortArray(STAGING);
     private FloatArray floats = new FloatArray(0);
     private IntArray ints = new IntArray(0);
+    private ShortArray halves = new ShortArray(0);
     private boolean closed;
 
     @Override
@@ -54,12 +59,17 @@ final class JavaEngine implements Engine {
         return false;
     }
 
+    @Override
+    public boolean hasDoubles() {
+        return true;
+    }
+
     boolean isClosed() {
         return closed;
     }
 
     @Override
-    public void reserve(int floatCount, int intCount) {
+    public void reserve(int floatCount, int intCount, int halfCount) {
         FloatArray longerFloats = new FloatArray(Math.max(floatCount, floats.values().length));
         java.util.Arrays.fill(longerFloats.values(), Float.NaN);
         System.arraycopy(floats.values(), 0, longerFloats.values(), 0, floats.values().length);
@@ -67,6 +77,10 @@ final class JavaEngine implements Engine {
         IntArray longerInts = new IntArray(Math.max(intCount, ints.values().length));
         System.arraycopy(ints.values(), 0, longerInts.values(), 0, ints.values().length);
         ints = longerInts;
+        ShortArray longerHalves = new ShortArray(Math.max(halfCount, halves.values().length));
+        java.util.Arrays.fill(longerHalves.values(), (short) -1); // NaN
+        System.arraycopy(halves.values(), 0, longerHalves.values(), 0, halves.values().length);
+        halves = longerHalves;
     }
 
     @Override
@@ -106,6 +120,22 @@ final class JavaEngine implements Engine {
         return MemorySegment.ofArray(ints.values()).asSlice(4L * first, 4L * count);
     }
 
+    @Override
+    public MemorySegment halfStaging(int count) {
+        return MemorySegment.ofArray(halfStaging.values());
+    }
+
+    @Override
+    public void scatterHalves(int count, int start, int columns, int base, int rowStride) {
+        setArguments(new int[] {count, start, columns, base, rowStride}, new float[0]);
+        HalfLoops.scatter(words, halfStaging, halves);
+    }
+
+    @Override
+    public MemorySegment readHalves(int first, int count) {
+        return MemorySegment.ofArray(halves.values()).asSlice(2L * first, 2L * count);
+    }
+
     private void setArguments(int[] newWords, float[] newConstants) {
         System.arraycopy(newWords, 0, words.values(), 0, newWords.length);
         System.arraycopy(newConstants, 0, constants.values(), 0, newConstants.length);
@@ -130,6 +160,8 @@ final class JavaEngine implements Engine {
             case MULTIPLY -> loop(ElementLoops::multiply);
             case SIGMOID_GATE -> loop(ElementLoops::sigmoidGate);
             case SIGMOID_GATE_GRADIENT -> loop(ElementLoops::sigmoidGateGradient);
+            case WIDEN -> HalfLoops.widen(words, constants, halves, floats);
+            case NARROW -> HalfLoops.narrow(words, constants, halves, floats);
             case COPY -> loop(ElementLoops::copy);
             case FILL -> loop(ElementLoops::fill);
             case COPY_BLOCKS -> loop(ElementLoops::copyBlocks);
@@ -137,6 +169,11 @@ final class JavaEngine implements Engine {
             case SCAN_CHUNKS -> loop(TopologyLoops::scanChunks);
             case SCAN_EXPERTS -> loop(TopologyLoops::scanExperts);
             case PLACE -> loop(TopologyLoops::place);
+            case ROUTE_GROUPS -> loop(RouterLoops::limitGroups);
+            case ROUTE -> loop(RouterLoops::route);
+            case ROUTE_GRADIENT -> loop(RouterLoops::gradient);
+            case IDENTITY_ADD -> loop(RouterLoops::addIdentity);
+            case IDENTITY_GRADIENT -> loop(RouterLoops::identityGradient);
         }
     }
 

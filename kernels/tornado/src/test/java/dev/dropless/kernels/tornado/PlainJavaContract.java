@@ -16,12 +16,12 @@ abstract class PlainJavaContract extends BackendContract {
 
     @Override
     protected List<ElementType> types() {
-        return List.of(ElementType.F32);
+        return List.of(ElementType.F32, ElementType.BF16, ElementType.F16);
     }
 
     @Override
     protected List<ElementType> weightTypes() {
-        return List.of(ElementType.F32);
+        return List.of(ElementType.F32, ElementType.BF16, ElementType.F16);
     }
 
     @Override

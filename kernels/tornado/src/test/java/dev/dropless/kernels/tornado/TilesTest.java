@@ -31,7 +31,7 @@ class TilesTest {
     /** One device with operands that are the same whatever it computes with. */
     private static final class Run implements AutoCloseable {
         final TornadoKernels kernels;
-        final TornadoMemory.FloatScope scope;
+        final TornadoMemory.DeviceScope scope;
         final Random random = new Random(11);
 
         Run(boolean tiled) {

@@ -4,20 +4,34 @@ import static dev.dropless.kernels.cpu.x86.VectorOp.ADD;
 import static dev.dropless.kernels.cpu.x86.VectorOp.ADD_INT32;
 import static dev.dropless.kernels.cpu.x86.VectorOp.AND;
 import static dev.dropless.kernels.cpu.x86.VectorOp.BROADCAST;
+import static dev.dropless.kernels.cpu.x86.VectorOp.DIV;
 import static dev.dropless.kernels.cpu.x86.VectorOp.DOT_BF16;
 import static dev.dropless.kernels.cpu.x86.VectorOp.DOT_INT8;
 import static dev.dropless.kernels.cpu.x86.VectorOp.FMA;
+import static dev.dropless.kernels.cpu.x86.VectorOp.FMA_ONTO;
 import static dev.dropless.kernels.cpu.x86.VectorOp.INT32_TO_FLOAT;
+import static dev.dropless.kernels.cpu.x86.VectorOp.IS_AT_LEAST;
+import static dev.dropless.kernels.cpu.x86.VectorOp.IS_EQUAL;
+import static dev.dropless.kernels.cpu.x86.VectorOp.IS_GREATER;
 import static dev.dropless.kernels.cpu.x86.VectorOp.IS_NAN;
 import static dev.dropless.kernels.cpu.x86.VectorOp.LOAD;
+import static dev.dropless.kernels.cpu.x86.VectorOp.MAX;
+import static dev.dropless.kernels.cpu.x86.VectorOp.MIN;
 import static dev.dropless.kernels.cpu.x86.VectorOp.MUL;
 import static dev.dropless.kernels.cpu.x86.VectorOp.ONES;
 import static dev.dropless.kernels.cpu.x86.VectorOp.OR;
 import static dev.dropless.kernels.cpu.x86.VectorOp.PERMUTE;
+import static dev.dropless.kernels.cpu.x86.VectorOp.ROTATE_LANES_1;
+import static dev.dropless.kernels.cpu.x86.VectorOp.ROTATE_LANES_2;
+import static dev.dropless.kernels.cpu.x86.VectorOp.ROTATE_LANES_4;
+import static dev.dropless.kernels.cpu.x86.VectorOp.ROTATE_LANES_8;
+import static dev.dropless.kernels.cpu.x86.VectorOp.SCALE;
 import static dev.dropless.kernels.cpu.x86.VectorOp.STORE;
 import static dev.dropless.kernels.cpu.x86.VectorOp.STORE_16;
 import static dev.dropless.kernels.cpu.x86.VectorOp.STORE_F16;
+import static dev.dropless.kernels.cpu.x86.VectorOp.STORE_LANE;
 import static dev.dropless.kernels.cpu.x86.VectorOp.STREAM;
+import static dev.dropless.kernels.cpu.x86.VectorOp.SUB;
 import static dev.dropless.kernels.cpu.x86.VectorOp.WIDEN_16;
 import static dev.dropless.kernels.cpu.x86.VectorOp.WIDEN_8;
 import static dev.dropless.kernels.cpu.x86.VectorOp.WIDEN_F16;
@@ -160,7 +174,25 @@ class AssemblerTest {
                 row("vpandd zmm1, zmm17, zmm30", "62917540dbce", a -> a.vector(AND, 1, 17, 30)),
                 row("vpord zmm29{k1}, zmm0, zmm31", "62017d49ebef", a -> a.masked(OR, 1, 29, 0, 31)),
                 row("vpternlogd zmm29, zmm29, zmm29, 0xff", "6203154025edff", a -> a.vector(ONES, 29, 29, 29)),
-                row("vcmpunordps k1, zmm17, zmm29", "62917440c2cd03", a -> a.vector(IS_NAN, 1, 17, 29)));
+                row("vcmpunordps k1, zmm17, zmm29", "62917440c2cd03", a -> a.vector(IS_NAN, 1, 17, 29)),
+                row("vsubps zmm30, zmm4, zmm17", "62215c485cf1", a -> a.vector(SUB, 30, 4, 17)),
+                row("vdivps zmm5, zmm21, zmm4", "62f154405eec", a -> a.vector(DIV, 5, 21, 4)),
+                row("vminps zmm1, zmm24, zmm16", "62b13c405dc8", a -> a.vector(MIN, 1, 24, 16)),
+                row("vmaxps zmm19, zmm12, zmm3", "62e11c485fdb", a -> a.vector(MAX, 19, 12, 3)),
+                row("vfmadd213ps zmm5, zmm19, zmm31", "62926540a8ef", a -> a.vector(FMA_ONTO, 5, 19, 31)),
+                row("vscalefps zmm3, zmm21, zmm12", "62d255402cdc", a -> a.vector(SCALE, 3, 21, 12)),
+                row("vcmpeqps k1, zmm19, zmm28", "62916440c2cc00", a -> a.vector(IS_EQUAL, 1, 19, 28)),
+                row("vcmpge_oqps k1, zmm2, zmm28", "62916c48c2cc1d", a -> a.vector(IS_AT_LEAST, 1, 2, 28)),
+                row("vcmpgt_oqps k1, zmm20, zmm28", "62915c40c2cc1e", a -> a.vector(IS_GREATER, 1, 20, 28)),
+                row("valignd zmm2, zmm10, zmm10, 8", "62d32d4803d208", a -> a.vector(ROTATE_LANES_8, 2, 10, 10)),
+                row("valignd zmm18, zmm30, zmm30, 4", "62830d4003d604", a -> a.vector(ROTATE_LANES_4, 18, 30, 30)),
+                row("valignd zmm2, zmm10, zmm10, 2", "62d32d4803d202", a -> a.vector(ROTATE_LANES_2, 2, 10, 10)),
+                row("valignd zmm2, zmm10, zmm10, 1", "62d32d4803d201", a -> a.vector(ROTATE_LANES_1, 2, 10, 10)),
+                row(
+                        "vmovss [r11+8], xmm10",
+                        "62517e48115302",
+                        a -> a.vector(STORE_LANE, 10, 0, Address.at(Gpr.R11, 8))),
+                row("vmovups zmm5{k1}, zmm23", "62b17c4910ef", a -> a.masked(LOAD, 1, 5, 0, 23)));
     }
 
     static Stream<Arguments> general() {

@@ -3,8 +3,8 @@ package dev.dropless.kernels.tornado.engine;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A device that runs {@link Kernel}s over two arrays of its own: all floats of a back end lie in one, all ints in the
- * other. Kernels bind arrays when they are compiled, so one array for all matrices means that every kernel is compiled
+ * A device that runs {@link Kernel}s over three arrays of its own: all floats of a back end lie in one, all ints in
+ * another, all bits of 16-bit floats in the third. Kernels bind arrays when they are compiled, so one array for all matrices means that every kernel is compiled
  * once, whatever is computed with it; sizes and places are arguments, in an array as well.
  *
  * <p>Everything happens in the order in which it was asked for. Not safe for several threads.
@@ -15,7 +15,7 @@ public interface Engine extends AutoCloseable {
     int WORDS = 32;
 
     /** Floats that an invocation can take. */
-    int CONSTANTS = 4;
+    int CONSTANTS = 8;
 
     /**
      * Names the device.
@@ -32,15 +32,23 @@ public interface Engine extends AutoCloseable {
     boolean prefersTiles();
 
     /**
+     * Tells whether kernels may compute in double precision.
+     *
+     * @return true for devices that have it
+     */
+    boolean hasDoubles();
+
+    /**
      * Makes the arrays at least this long. Their content stays.
      *
      * @param floats elements of the array of floats
      * @param ints elements of the array of ints
+     * @param halves elements of the array of 16-bit floats
      */
-    void reserve(int floats, int ints);
+    void reserve(int floats, int ints, int halves);
 
     /**
-     * Returns how many elements {@link #floatStaging} and {@link #intStaging} can take at a time.
+     * Returns how many elements {@link #floatStaging}, {@link #intStaging} and {@link #halfStaging} can take at a time.
      *
      * @return 1 or more
      */
@@ -83,6 +91,25 @@ public interface Engine extends AutoCloseable {
     void scatterInts(int count, int base);
 
     /**
+     * Returns host memory for 16-bit floats on their way to the device, valid until the next call.
+     *
+     * @param count elements, at most {@link #stagingLength}
+     * @return native memory of that many shorts
+     */
+    MemorySegment halfStaging(int count);
+
+    /**
+     * Copies staged 16-bit floats into a matrix, as {@link #scatter} does.
+     *
+     * @param count elements
+     * @param start number of the first
+     * @param columns columns of the matrix
+     * @param base where the matrix begins
+     * @param rowStride from one row to the next
+     */
+    void scatterHalves(int count, int start, int columns, int base, int rowStride);
+
+    /**
      * Copies floats of the device to the host.
      *
      * @param first first element
@@ -99,6 +126,15 @@ public interface Engine extends AutoCloseable {
      * @return a view of the host's copy, valid until the next call
      */
     MemorySegment readInts(int first, int count);
+
+    /**
+     * Copies 16-bit floats of the device to the host.
+     *
+     * @param first first element
+     * @param count number of elements
+     * @return a view of the host's copy, valid until the next call
+     */
+    MemorySegment readHalves(int first, int count);
 
     /**
      * Runs a kernel.

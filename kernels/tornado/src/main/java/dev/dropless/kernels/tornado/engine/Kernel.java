@@ -32,6 +32,10 @@ public enum Kernel {
     SIGMOID_GATE,
     /** Backward of that gate. */
     SIGMOID_GATE_GRADIENT,
+    /** 16-bit floats to floats. */
+    WIDEN,
+    /** Floats to 16-bit floats, rounded. */
+    NARROW,
     /** Copy of a matrix. */
     COPY,
     /** One value everywhere. */
@@ -44,8 +48,18 @@ public enum Kernel {
     SCAN_CHUNKS,
     /** Exclusive sums over the experts. */
     SCAN_EXPERTS,
-    /** Rows of slots and slots of rows. */
-    PLACE;
+    /** Rows of slots; slots, tokens and experts of rows. */
+    PLACE,
+    /** Which groups of experts each token may choose from. */
+    ROUTE_GROUPS,
+    /** Each token's experts and their weights. */
+    ROUTE,
+    /** Backward of the weights, to the logits. */
+    ROUTE_GRADIENT,
+    /** What identity experts add. */
+    IDENTITY_ADD,
+    /** Gradients of the weights of identity experts. */
+    IDENTITY_GRADIENT;
 
     /** Rows and columns of the result that a group of threads computes. */
     public static final int TILE = 32;

@@ -6,6 +6,7 @@ import static dev.dropless.kernels.tornado.engine.Tables.NONE;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /** Copies and elementwise work, one thread for each element. */
 public final class ElementLoops {
@@ -13,17 +14,19 @@ public final class ElementLoops {
     private ElementLoops() {}
 
     /**
-     * Reads and writes both arrays, so that they are put on the device with their content. Element 0 of either belongs to
+     * Reads and writes all arrays, so that they are put on the device with their content. Element 0 of each belongs to
      * nobody.
      *
      * @param words 1
      * @param ints the ints
      * @param floats the matrices
+     * @param halves the bits of matrices of 16-bit floats
      */
-    public static void settle(IntArray words, IntArray ints, FloatArray floats) {
+    public static void settle(IntArray words, IntArray ints, FloatArray floats, ShortArray halves) {
         for (@Parallel int n = 0; n < words.get(0); n++) {
             ints.set(n, ints.get(n) + 1);
             floats.set(n, floats.get(n) + 1);
+            halves.set(n, (short) (halves.get(n) + 1));
         }
     }
 

@@ -10,7 +10,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p>All four take the same words: chunks, experts, slots, slots of a chunk, where the experts' ids begin, where the
  * counts [experts, chunks] begin, where the offsets [experts + 1] begin, where the rows' slots begin, where the slots'
- * rows begin.
+ * rows begin, topK, where the rows' tokens begin, where the rows' experts begin.
  */
 public final class TopologyLoops {
 
@@ -85,11 +85,11 @@ public final class TopologyLoops {
     }
 
     /**
-     * Gives every slot its row, and every row its slot.
+     * Gives every slot its row, and every row its slot, its token and its expert.
      *
      * @param words see above
      * @param constants unused
-     * @param ints counts are used up, rows and slots written
+     * @param ints counts are used up, all arrays of rows and slots written
      * @param floats unused
      */
     public static void place(IntArray words, FloatArray constants, IntArray ints, FloatArray floats) {
@@ -106,6 +106,8 @@ public final class TopologyLoops {
                         ints.set(at, inside + 1);
                         row = ints.get(words.get(6) + expert) + inside;
                         ints.set(words.get(7) + row, slot);
+                        ints.set(words.get(10) + row, slot / words.get(9));
+                        ints.set(words.get(11) + row, expert);
                     }
                     ints.set(words.get(8) + slot, row);
                 }

@@ -5,60 +5,75 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * The arrays that all task graphs share: the two that stay on the device, the arguments of an invocation, and staging
+ * The arrays that all task graphs share: the three that stay on the device, the arguments of an invocation, and staging
  * memory in two sizes, since TornadoVM always copies a whole array.
  *
  * @param floats every matrix
  * @param ints every index array
+ * @param halves the bits of every matrix of 16-bit floats
  * @param words integral arguments
  * @param constants other arguments
  * @param smallFloats staging
  * @param largeFloats staging
  * @param smallInts staging
  * @param largeInts staging
+ * @param smallHalves staging
+ * @param largeHalves staging
  */
 record DeviceArrays(
         FloatArray floats,
         IntArray ints,
+        ShortArray halves,
         IntArray words,
         FloatArray constants,
         FloatArray smallFloats,
         FloatArray largeFloats,
         IntArray smallInts,
-        IntArray largeInts) {
+        IntArray largeInts,
+        ShortArray smallHalves,
+        ShortArray largeHalves) {
 
     static final int SMALL = 1 << 12;
     static final int LARGE = 1 << 20;
 
-    static DeviceArrays allocate(int floats, int ints) {
+    static DeviceArrays allocate(int floats, int ints, int halves) {
         return new DeviceArrays(
                 new FloatArray(floats),
                 new IntArray(ints),
+                new ShortArray(halves),
                 new IntArray(Engine.WORDS),
                 new FloatArray(Engine.CONSTANTS),
                 new FloatArray(SMALL),
                 new FloatArray(LARGE),
                 new IntArray(SMALL),
-                new IntArray(LARGE));
+                new IntArray(LARGE),
+                new ShortArray(SMALL),
+                new ShortArray(LARGE));
     }
 
-    /** The same, but for the two that stay on the device, which become longer; their content is what the host's copy has. */
-    DeviceArrays grown(int floatCount, int intCount) {
-        FloatArray longerFloats = floats;
-        if (floatCount > floats.getSize()) {
-            longerFloats = new FloatArray(floatCount);
-            MemorySegment.copy(elements(floats), 0, elements(longerFloats), 0, bytes(floats));
-        }
-        IntArray longerInts = ints;
-        if (intCount > ints.getSize()) {
-            longerInts = new IntArray(intCount);
-            MemorySegment.copy(elements(ints), 0, elements(longerInts), 0, bytes(ints));
-        }
+    /** The same, but for those that stay on the device, which become longer; their content is what the host's copy has. */
+    DeviceArrays grown(int floatCount, int intCount, int halfCount) {
         return new DeviceArrays(
-                longerFloats, longerInts, words, constants, smallFloats, largeFloats, smallInts, largeInts);
+                floatCount > floats.getSize() ? copied(floats, new FloatArray(floatCount)) : floats,
+                intCount > ints.getSize() ? copied(ints, new IntArray(intCount)) : ints,
+                halfCount > halves.getSize() ? copied(halves, new ShortArray(halfCount)) : halves,
+                words,
+                constants,
+                smallFloats,
+                largeFloats,
+                smallInts,
+                largeInts,
+                smallHalves,
+                largeHalves);
+    }
+
+    private static <A extends TornadoNativeArray> A copied(A from, A to) {
+        MemorySegment.copy(elements(from), 0, elements(to), 0, bytes(from));
+        return to;
     }
 
     void setArguments(int[] newWords, float[] newConstants) {

@@ -4,13 +4,15 @@ import dev.dropless.kernels.tornado.engine.Kernel;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The task graphs of a plan, in the order of their numbers: one that puts the arrays on the device, four that copy staged data, then one for each kernel. */
+/** The task graphs of a plan, in the order of their numbers: one that puts the arrays on the device, six that copy staged data, then one for each kernel. */
 enum GraphKey {
     SETTLE,
     SMALL_FLOATS,
     LARGE_FLOATS,
     SMALL_INTS,
-    LARGE_INTS;
+    LARGE_INTS,
+    SMALL_HALVES,
+    LARGE_HALVES;
 
     /** Number of a kernel's graph. */
     static int of(Kernel kernel) {

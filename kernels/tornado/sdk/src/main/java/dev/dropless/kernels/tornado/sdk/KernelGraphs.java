@@ -4,8 +4,10 @@ import static uk.ac.manchester.tornado.api.enums.DataTransferMode.EVERY_EXECUTIO
 import static uk.ac.manchester.tornado.api.enums.DataTransferMode.FIRST_EXECUTION;
 
 import dev.dropless.kernels.tornado.device.ElementLoops;
+import dev.dropless.kernels.tornado.device.HalfLoops;
 import dev.dropless.kernels.tornado.device.ProductLoops;
 import dev.dropless.kernels.tornado.device.ProductTiles;
+import dev.dropless.kernels.tornado.device.RouterLoops;
 import dev.dropless.kernels.tornado.device.RowLoops;
 import dev.dropless.kernels.tornado.device.TopologyLoops;
 import dev.dropless.kernels.tornado.device.UpTiles;
@@ -20,7 +22,7 @@ import uk.ac.manchester.tornado.api.WorkerGrid;
 import uk.ac.manchester.tornado.api.WorkerGrid2D;
 
 /**
- * One task graph for each kernel, all over the same arrays. The first puts the two long arrays on the device, the others
+ * One task graph for each kernel, all over the same arrays. The first puts the three long arrays on the device, the others
  * take them from there.
  */
 final class KernelGraphs {
@@ -36,10 +38,10 @@ final class KernelGraphs {
 
     KernelGraphs(DeviceArrays arrays) {
         this.arrays = arrays;
-        add(graph().transferToDevice(FIRST_EXECUTION, arrays.floats(), arrays.ints())
+        add(graph().transferToDevice(FIRST_EXECUTION, arrays.floats(), arrays.ints(), arrays.halves())
                 .transferToDevice(EVERY_EXECUTION, arrays.words())
-                .task(TASK, ElementLoops::settle, arrays.words(), arrays.ints(), arrays.floats())
-                .persistOnDevice(arrays.floats(), arrays.ints()));
+                .task(TASK, ElementLoops::settle, arrays.words(), arrays.ints(), arrays.floats(), arrays.halves())
+                .persistOnDevice(arrays.floats(), arrays.ints(), arrays.halves()));
         add(resident(arrays.smallFloats())
                 .task(TASK, ElementLoops::scatter, arrays.words(), arrays.smallFloats(), arrays.floats()));
         add(resident(arrays.largeFloats())
@@ -48,6 +50,10 @@ final class KernelGraphs {
                 .task(TASK, ElementLoops::scatterInts, arrays.words(), arrays.smallInts(), arrays.ints()));
         add(resident(arrays.largeInts())
                 .task(TASK, ElementLoops::scatterInts, arrays.words(), arrays.largeInts(), arrays.ints()));
+        add(resident(arrays.smallHalves())
+                .task(TASK, HalfLoops::scatter, arrays.words(), arrays.smallHalves(), arrays.halves()));
+        add(resident(arrays.largeHalves())
+                .task(TASK, HalfLoops::scatter, arrays.words(), arrays.largeHalves(), arrays.halves()));
         for (Kernel kernel : Kernel.values()) {
             add(graph(kernel));
         }
@@ -58,7 +64,7 @@ final class KernelGraphs {
     }
 
     private TaskGraph resident(Object... transferred) {
-        return graph().consumeFromDevice(arrays.floats(), arrays.ints())
+        return graph().consumeFromDevice(arrays.floats(), arrays.ints(), arrays.halves())
                 .transferToDevice(EVERY_EXECUTION, arrays.words())
                 .transferToDevice(EVERY_EXECUTION, transferred);
     }
@@ -68,6 +74,7 @@ final class KernelGraphs {
         var c = arrays.constants();
         var i = arrays.ints();
         var f = arrays.floats();
+        var h = arrays.halves();
         TaskGraph graph = resident(c);
         KernelContext context = new KernelContext();
         return switch (kernel) {
@@ -86,6 +93,8 @@ final class KernelGraphs {
             case MULTIPLY -> graph.task(TASK, ElementLoops::multiply, w, c, i, f);
             case SIGMOID_GATE -> graph.task(TASK, ElementLoops::sigmoidGate, w, c, i, f);
             case SIGMOID_GATE_GRADIENT -> graph.task(TASK, ElementLoops::sigmoidGateGradient, w, c, i, f);
+            case WIDEN -> graph.task(TASK, HalfLoops::widen, w, c, h, f);
+            case NARROW -> graph.task(TASK, HalfLoops::narrow, w, c, h, f);
             case COPY -> graph.task(TASK, ElementLoops::copy, w, c, i, f);
             case FILL -> graph.task(TASK, ElementLoops::fill, w, c, i, f);
             case COPY_BLOCKS -> graph.task(TASK, ElementLoops::copyBlocks, w, c, i, f);
@@ -93,6 +102,11 @@ final class KernelGraphs {
             case SCAN_CHUNKS -> graph.task(TASK, TopologyLoops::scanChunks, w, c, i, f);
             case SCAN_EXPERTS -> graph.task(TASK, TopologyLoops::scanExperts, w, c, i, f);
             case PLACE -> graph.task(TASK, TopologyLoops::place, w, c, i, f);
+            case ROUTE_GROUPS -> graph.task(TASK, RouterLoops::limitGroups, w, c, i, f);
+            case ROUTE -> graph.task(TASK, RouterLoops::route, w, c, i, f);
+            case ROUTE_GRADIENT -> graph.task(TASK, RouterLoops::gradient, w, c, i, f);
+            case IDENTITY_ADD -> graph.task(TASK, RouterLoops::addIdentity, w, c, i, f);
+            case IDENTITY_GRADIENT -> graph.task(TASK, RouterLoops::identityGradient, w, c, i, f);
         };
     }
 

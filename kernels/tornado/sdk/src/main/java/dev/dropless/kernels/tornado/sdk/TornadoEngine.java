@@ -15,7 +15,7 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * One execution plan with a graph for each kernel. The two long arrays stay on the device from one execution to the next;
+ * One execution plan with a graph for each kernel. The three long arrays stay on the device from one execution to the next;
  * an execution copies its arguments there and nothing else. When an array has to grow, its content passes through the
  * host into a longer one, and a new plan takes the place of the old.
  */
@@ -26,6 +26,7 @@ final class TornadoEngine implements Engine {
 
     private static final int FIRST_FLOATS = 1 << 20;
     private static final int FIRST_INTS = 1 << 16;
+    private static final int FIRST_HALVES = 1 << 16;
 
     private final TornadoDevice device;
     private DeviceArrays arrays;
@@ -36,7 +37,7 @@ final class TornadoEngine implements Engine {
 
     TornadoEngine(TornadoDevice device) {
         this.device = device;
-        start(DeviceArrays.allocate(FIRST_FLOATS, FIRST_INTS));
+        start(DeviceArrays.allocate(FIRST_FLOATS, FIRST_INTS, FIRST_HALVES));
     }
 
     private void start(DeviceArrays newArrays) {
@@ -77,14 +78,22 @@ final class TornadoEngine implements Engine {
     }
 
     @Override
-    public void reserve(int floats, int ints) {
-        if (floats <= arrays.floats().getSize() && ints <= arrays.ints().getSize()) {
+    public boolean hasDoubles() {
+        return device.getDeviceContext().isFP64Supported();
+    }
+
+    @Override
+    public void reserve(int floats, int ints, int halves) {
+        if (floats <= arrays.floats().getSize()
+                && ints <= arrays.ints().getSize()
+                && halves <= arrays.halves().getSize()) {
             return;
         }
         download(arrays.floats(), 0, arrays.floats().getSize());
         download(arrays.ints(), 0, arrays.ints().getSize());
+        download(arrays.halves(), 0, arrays.halves().getSize());
         closePlan();
-        start(arrays.grown(floats, ints));
+        start(arrays.grown(floats, ints, halves));
     }
 
     @Override
@@ -116,6 +125,18 @@ final class TornadoEngine implements Engine {
         execute(graph.ordinal(), count, 1, null);
     }
 
+    @Override
+    public MemorySegment halfStaging(int count) {
+        return DeviceArrays.elements(isSmall(count) ? arrays.smallHalves() : arrays.largeHalves());
+    }
+
+    @Override
+    public void scatterHalves(int count, int start, int columns, int base, int rowStride) {
+        arrays.setArguments(new int[] {count, start, columns, base, rowStride}, new float[0]);
+        GraphKey graph = isSmall(count) ? GraphKey.SMALL_HALVES : GraphKey.LARGE_HALVES;
+        execute(graph.ordinal(), count, 1, null);
+    }
+
     private static boolean isSmall(int count) {
         return count <= DeviceArrays.SMALL;
     }
@@ -130,6 +151,12 @@ final class TornadoEngine implements Engine {
     public MemorySegment readInts(int first, int count) {
         download(arrays.ints(), first, count);
         return DeviceArrays.elements(arrays.ints()).asSlice((long) first * Integer.BYTES, (long) count * Integer.BYTES);
+    }
+
+    @Override
+    public MemorySegment readHalves(int first, int count) {
+        download(arrays.halves(), first, count);
+        return DeviceArrays.elements(arrays.halves()).asSlice((long) first * Short.BYTES, (long) count * Short.BYTES);
     }
 
     /** Copies a part of an array to the host's copy; the graph that put it on the device knows where it is. */

@@ -53,7 +53,7 @@ class DeviceRunTest {
                 staged.setAtIndex(ValueLayout.JAVA_INT, i, i);
             }
             engine.scatterInts(COUNT, AT);
-            engine.reserve(3 << 20, 1 << 17);
+            engine.reserve(3 << 20, 1 << 17, 1 << 17);
             assertThat(engine.read(AT, COUNT).toArray(ValueLayout.JAVA_FLOAT)).containsOnly(VALUE);
             assertThat(engine.readInts(AT, COUNT).toArray(ValueLayout.JAVA_INT))
                     .startsWith(0, 1, 2)

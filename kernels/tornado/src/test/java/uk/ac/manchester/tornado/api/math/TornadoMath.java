@@ -8,4 +8,16 @@ public final class TornadoMath {
     public static float exp(float value) {
         return (float) Math.exp(value);
     }
+
+    public static double exp(double value) {
+        return Math.exp(value);
+    }
+
+    public static double log(double value) {
+        return Math.log(value);
+    }
+
+    public static double tanh(double value) {
+        return Math.tanh(value);
+    }
 }

@@ -16,28 +16,19 @@ import java.lang.invoke.MethodHandle;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** cblas_sgemm of OpenBLAS, row-major, without copies. */
-final class OpenBlas implements GemmArm.Gemm {
+/** cblas_sgemm of some library, row-major, without copies. */
+final class Cblas implements GemmArm.Gemm {
 
     private static final int ROW_MAJOR = 101;
     private static final int NO_TRANS = 111;
 
+    /** MKL_THREADING_INTEL: with libiomp5. */
+    private static final int MKL_INTEL = 0;
+
     private final MethodHandle sgemm;
     private final String description;
 
-    /**
-     * Loads the library.
-     *
-     * @param core value of OPENBLAS_CORETYPE, or null for the library's own choice
-     * @param threads threads of the library
-     */
-    OpenBlas(@Nullable String core, int threads) {
-        if (core != null) {
-            NativeLibraries.environment("OPENBLAS_CORETYPE", core);
-        }
-        NativeLibraries library = new NativeLibraries(
-                "org/bytedeco/openblas/linux-x86_64",
-                List.of("libquadmath.so.0", "libgfortran.so.5", "libopenblas.so.0"));
+    private Cblas(NativeLibraries library, String description) {
         sgemm = library.function(
                 "cblas_sgemm",
                 FunctionDescriptor.ofVoid(
@@ -55,13 +46,58 @@ final class OpenBlas implements GemmArm.Gemm {
                         JAVA_FLOAT,
                         ADDRESS,
                         JAVA_INT));
+        this.description = description;
+    }
+
+    /**
+     * Loads OpenBLAS.
+     *
+     * @param core value of OPENBLAS_CORETYPE, or null for the library's own choice
+     * @param threads threads of the library
+     */
+    static Cblas openBlas(@Nullable String core, int threads) {
+        if (core != null) {
+            NativeLibraries.environment("OPENBLAS_CORETYPE", core);
+        }
+        NativeLibraries library = new NativeLibraries(
+                "org/bytedeco/openblas/linux-x86_64",
+                List.of("libquadmath.so.0", "libgfortran.so.5", "libopenblas.so.0"));
         NativeLibraries.call(
                 library.function("openblas_set_num_threads", FunctionDescriptor.ofVoid(JAVA_INT)), threads);
-        description = "OpenBLAS 0.3.31, core %s, %d threads"
-                .formatted(
-                        NativeLibraries.text(NativeLibraries.call(
-                                library.function("openblas_get_corename", FunctionDescriptor.of(ADDRESS)))),
-                        threads);
+        String chosen = NativeLibraries.text(
+                NativeLibraries.call(library.function("openblas_get_corename", FunctionDescriptor.of(ADDRESS))));
+        return new Cblas(library, "OpenBLAS 0.3.31, core %s, %d threads".formatted(chosen, threads));
+    }
+
+    /**
+     * Loads MKL. Its parts load each other by name, so they stay where they were unpacked.
+     *
+     * @param threads threads of the library
+     */
+    static Cblas mkl(int threads) {
+        NativeLibraries library = NativeLibraries.kept(
+                "org/bytedeco/mkl/linux-x86_64",
+                List.of(
+                        "libmkl_core.so.2",
+                        "libmkl_intel_lp64.so.2",
+                        "libmkl_intel_thread.so.2",
+                        "libmkl_avx512.so.2",
+                        "libmkl_avx2.so.2",
+                        "libmkl_def.so.2"),
+                List.of("libiomp5.so", "libmkl_rt.so.2"));
+        NativeLibraries.call(
+                library.function("MKL_Set_Threading_Layer", FunctionDescriptor.of(JAVA_INT, JAVA_INT)), MKL_INTEL);
+        NativeLibraries.call(library.function("MKL_Set_Num_Threads", FunctionDescriptor.ofVoid(JAVA_INT)), threads);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment version = arena.allocate(256);
+            NativeLibraries.call(
+                    library.function("MKL_Get_Version_String", FunctionDescriptor.ofVoid(ADDRESS, JAVA_INT)),
+                    version,
+                    (int) version.byteSize() - 1);
+            return new Cblas(
+                    library,
+                    "%s, %d threads".formatted(version.getString(0).strip().replaceAll("\\s+", " "), threads));
+        }
     }
 
     @Override
@@ -115,13 +151,15 @@ final class OpenBlas implements GemmArm.Gemm {
         }
 
         @Override
-        public void up(int expert, Matrix rows, Matrix pre) {
+        public Matrix up(int expert, Matrix rows, Matrix pre) {
             multiply(rows, weights.up(expert), pre);
+            return pre;
         }
 
         @Override
-        public void down(int expert, Matrix hidden, Matrix out) {
+        public Matrix down(int expert, Matrix hidden, Matrix out) {
             multiply(hidden, weights.down(expert), out);
+            return out;
         }
 
         @Override

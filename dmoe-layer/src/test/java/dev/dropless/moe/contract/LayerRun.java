@@ -1,4 +1,4 @@
-package dev.dropless.kernels.cuda;
+package dev.dropless.moe.contract;
 
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.ExpertShape;
@@ -30,7 +30,7 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** A layer with seeded parameters and a batch in its back end's memory. Parameters and batch are the same floats for every back end. */
-final class LayerRun implements AutoCloseable {
+public final class LayerRun implements AutoCloseable {
 
     private final KernelMemory memory;
     private final KernelMemory.Scope scope;
@@ -44,12 +44,12 @@ final class LayerRun implements AutoCloseable {
     private @Nullable Routing routing;
     private @Nullable Topology topology;
 
-    LayerRun(Kernels kernels, MoeConfig config, Precision precision, int tokens) {
+    public LayerRun(Kernels kernels, MoeConfig config, Precision precision, int tokens) {
         this(kernels, config, precision, precision.router(), tokens);
     }
 
     /** With a type for the batch and its results. */
-    LayerRun(Kernels kernels, MoeConfig config, Precision precision, ElementType type, int tokens) {
+    public LayerRun(Kernels kernels, MoeConfig config, Precision precision, ElementType type, int tokens) {
         this.memory = kernels.memory();
         this.scope = memory.open();
         this.config = config;
@@ -65,7 +65,7 @@ final class LayerRun implements AutoCloseable {
     }
 
     /** Other tokens at the same place. */
-    void newBatch(long seed) {
+    public void newBatch(long seed) {
         Random random = new Random(seed);
         memory.copy(normal(random, x.rows(), x.columns(), 1), x);
         memory.copy(normal(random, x.rows(), x.columns(), 1), dY);
@@ -154,28 +154,28 @@ final class LayerRun implements AutoCloseable {
         }
     }
 
-    MoeLayer layer() {
+    public MoeLayer layer() {
         return layer;
     }
 
     /** Forward alone, telling nothing. */
-    void infer(ForwardOptions options) {
+    public void infer(ForwardOptions options) {
         layer.infer(x, y, options);
     }
 
     /** Forward and backward without losses; gradients add up. */
-    void forwardAndBackward(ForwardOptions options, MemoryPolicy policy) {
+    public void forwardAndBackward(ForwardOptions options, MemoryPolicy policy) {
         try (SavedState saved = layer.forwardTraining(x, y, options, policy, Trainable.all())) {
             layer.backward(saved, dY, dX, gradients, List.of());
         }
     }
 
-    void zeroGradients() {
+    public void zeroGradients() {
         gradients.zero();
     }
 
     /** Zeroes the gradients, computes forward, asks for losses, computes backward. */
-    void step(ForwardOptions options, MemoryPolicy policy, Function<SavedState, List<LossValue>> losses) {
+    public void step(ForwardOptions options, MemoryPolicy policy, Function<SavedState, List<LossValue>> losses) {
         gradients.zero();
         try (SavedState saved = layer.forwardTraining(x, y, options, policy, Trainable.all())) {
             List<LossValue> terms = losses.apply(saved);
@@ -187,24 +187,24 @@ final class LayerRun implements AutoCloseable {
         }
     }
 
-    Routing routing() {
+    public Routing routing() {
         return Objects.requireNonNull(routing);
     }
 
-    Topology topology() {
+    public Topology topology() {
         return Objects.requireNonNull(topology);
     }
 
-    double[] y() {
+    public double[] y() {
         return toHost(y);
     }
 
-    double[] dX() {
+    public double[] dX() {
         return toHost(dX);
     }
 
     /** Every gradient by name. */
-    Map<String, double[]> gradients() {
+    public Map<String, double[]> gradients() {
         Map<String, double[]> all = new LinkedHashMap<>();
         matrices(gradients).forEach((name, matrix) -> all.put(name, toHost(matrix)));
         experts(gradients, gradients.experts()).forEach((name, part) -> all.put(name, part.store()));
@@ -217,7 +217,7 @@ final class LayerRun implements AutoCloseable {
         return values;
     }
 
-    MoeConfig config() {
+    public MoeConfig config() {
         return config;
     }
 
