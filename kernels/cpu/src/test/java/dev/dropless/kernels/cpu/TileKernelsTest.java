@@ -494,8 +494,8 @@ class TileKernelsTest {
                 Storage.of(a),
                 Storage.of(b),
                 Storage.of(h),
-                factors,
-                dots,
+                Storage.of(factors),
+                Storage.of(dots),
                 2,
                 3,
                 Storage.of(new float[size]));
