@@ -28,12 +28,12 @@ class NarrowFormatsTest {
 
     @BeforeEach
     void needsEmittedCode() {
-        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        assumeTrue(EmittedSupport.disqualifier() == null, EmittedSupport.disqualifier());
     }
 
     private List<TileKernels> emitted() {
         List<TileKernels> all = new ArrayList<>(List.of(new EmittedKernels(Width.YMM, scalar)));
-        if (EmittedKernels.widest() == Width.ZMM) {
+        if (EmittedSupport.widest() == Width.ZMM) {
             all.add(new EmittedKernels(Width.ZMM, scalar));
         }
         return all;
@@ -204,7 +204,7 @@ class NarrowFormatsTest {
     /** Pairs give what one term after the other gives, bit for bit, as long as nothing is subnormal. */
     @Test
     void productsOfPairs() {
-        assumeTrue(EmittedKernels.hasPairs(), "the processor has no dot products of bfloat16 pairs");
+        assumeTrue(EmittedSupport.hasPairs(), "the processor has no dot products of bfloat16 pairs");
         TileKernels kernels = new EmittedKernels(Width.ZMM, scalar, true);
         for (int rows = 1; rows <= 31; rows++) {
             for (int pairs : new int[] {1, 16, 31, 103}) {
@@ -237,7 +237,7 @@ class NarrowFormatsTest {
     /** What vdpbf16ps does with numbers below the normal ones, and fused multiply-adds of floats do not. */
     @Test
     void pairsTakeSubnormalsForZero() {
-        assumeTrue(EmittedKernels.hasPairs(), "the processor has no dot products of bfloat16 pairs");
+        assumeTrue(EmittedSupport.hasPairs(), "the processor has no dot products of bfloat16 pairs");
         TileKernels kernels = new EmittedKernels(Width.ZMM, scalar, true);
         float[][] cases = {
             // left, right, sum before, expected
