@@ -20,7 +20,7 @@ final class CpuKernels implements Kernels {
     CpuKernels(TileKernels tile, int threads) {
         this.tile = tile;
         this.tasks = new CpuTaskRunner(threads);
-        ProductRunner runner = new ProductRunner(tile, tasks, new Scratch.Pool());
+        ProductRunner runner = new ProductRunner(tile, tasks, new Scratch.Pool(tile));
         this.blockSparse = new CpuBlockSparseKernels(runner);
         this.experts = new CpuExpertKernels(runner);
     }
