@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
 final class CpuExpertKernels implements ExpertKernels {
 
     private static final MemorySpace SPACE = MemorySpace.HOST;
-    private static final float[] NO_DOTS = {};
+    private static final Storage NO_DOTS = Storage.of(new float[0]);
 
     private record Plan(Topology topology) implements ExpertPlan {
         @Override
@@ -124,7 +124,8 @@ final class CpuExpertKernels implements ExpertKernels {
         int panels = Math.ceilDiv(own.shape().ffnHiddenSize(), TileKernels.PANEL);
         int count = dCombineWeights == null ? 0 : Math.multiplyExact(topology.rows(), panels);
         Scratch scratch = runner.scratches().take();
-        float[] dots = count == 0 ? NO_DOTS : scratch.products(count);
+        scratch.products(count);
+        Storage dots = count == 0 ? NO_DOTS : scratch.productsStorage();
         SlotWeights w = new SlotWeights(topology, combineWeights);
         runner.run(new DownDgradProduct(
                 kernels,
@@ -133,7 +134,8 @@ final class CpuExpertKernels implements ExpertKernels {
                 constants(activation),
                 new DownDgradProduct.Operands(dY, w, pre, hidden, recomputeHidden, dPre, dots)));
         if (dCombineWeights != null) {
-            sums.combineWeightGradients(topology, dots, panels, own.bias(WeightPart.DOWN_BIAS), dY, dCombineWeights);
+            sums.combineWeightGradients(
+                    topology, dots.array(), panels, own.bias(WeightPart.DOWN_BIAS), dY, dCombineWeights);
         }
         runner.scratches().give(scratch);
     }

@@ -12,7 +12,7 @@ enum CpuTier {
         @Override
         @Nullable
         String disqualifier() {
-            return EmittedKernels.disqualifier();
+            return EmittedSupport.disqualifier();
         }
 
         /** Activations take the Vector API, or are many times slower and say so. */
@@ -22,7 +22,7 @@ enum CpuTier {
             if (cause != null) {
                 LOGGER.log(System.Logger.Level.WARNING, "activations are computed in plain Java: {0}", cause);
             }
-            return new EmittedKernels(EmittedKernels.widest(), cause == null ? VECTOR.create() : SCALAR.create());
+            return new EmittedKernels(EmittedSupport.widest(), cause == null ? VECTOR.create() : SCALAR.create());
         }
     },
     /** Vector API. */

@@ -13,7 +13,7 @@ final class DownDgradProduct extends RowProduct {
     /**
      * The matrices of {@link dev.dropless.blocksparse.spi.ExpertKernels#downDgrad}.
      *
-     * @param partialDots receives, for each row and panel, the sum over the panel of hidden g; or an empty array. Panels are summed later in order, so
+     * @param partialDots receives, for each row and panel, the sum over the panel of hidden g; or is empty. Panels are summed later in order, so
      *     that the sum does not depend on which threads computed them.
      */
     record Operands(
@@ -23,7 +23,7 @@ final class DownDgradProduct extends RowProduct {
             Matrix hidden,
             boolean recomputeHidden,
             Matrix dPre,
-            float[] partialDots) {}
+            Storage partialDots) {}
 
     private final ExpertShape shape;
     private final FloatActivation activation;
@@ -66,7 +66,7 @@ final class DownDgradProduct extends RowProduct {
         if (shape.gated()) {
             readTile(operands.pre, first, rows, ffn + f, count, up, TileKernels.PANEL);
         }
-        if (!operands.recomputeHidden && operands.partialDots.length > 0) {
+        if (!operands.recomputeHidden && operands.partialDots.elements() > 0) {
             readTile(operands.hidden, first, rows, f, count, hidden, TileKernels.PANEL);
         }
         for (int i = 0; i < rows; i++) {
@@ -83,7 +83,7 @@ final class DownDgradProduct extends RowProduct {
                 gate,
                 up,
                 hidden,
-                factors,
+                scratch.bufferStorage(4),
                 operands.partialDots,
                 first * panels + panel,
                 panels,

@@ -66,8 +66,8 @@ abstract class ElementwiseKernels implements TileKernels {
             Storage a,
             Storage b,
             Storage h,
-            float[] factors,
-            float[] dots,
+            Storage factors,
+            Storage dots,
             int dotsOffset,
             int dotsStride,
             Storage scratch) {

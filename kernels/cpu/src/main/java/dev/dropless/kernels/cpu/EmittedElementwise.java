@@ -102,8 +102,8 @@ abstract class EmittedElementwise extends ElementwiseKernels {
             Storage a,
             Storage b,
             Storage h,
-            float[] factors,
-            float[] dots,
+            Storage factors,
+            Storage dots,
             int dotsOffset,
             int dotsStride,
             Storage scratch) {
@@ -131,14 +131,14 @@ abstract class EmittedElementwise extends ElementwiseKernels {
         int size = rows * PANEL;
         checkFloats(g.elements(), gOffset, size);
         checkFloats(Math.min(a.elements(), Math.min(b.elements(), h.elements())), 0, size);
-        checkFloats(factors.length, 0, rows);
-        boolean wanted = dots.length > 0;
+        checkFloats(factors.elements(), 0, rows);
+        boolean wanted = dots.elements() > 0;
         if (wanted) {
-            checkFloats(dots.length, dotsOffset, (rows - 1L) * dotsStride + 1);
+            checkFloats(dots.elements(), dotsOffset, (rows - 1L) * dotsStride + 1);
         } else {
             checkFloats(scratch.elements(), 0, 1);
         }
-        MemorySegment sums = wanted ? MemorySegment.ofArray(dots) : scratch.segment();
+        MemorySegment sums = wanted ? dots.segment() : scratch.segment();
         try {
             Calls.BACKWARD.invokeExact(
                     Avx512.ACTIVATIONS.backward(activation.function(), gated, recompute),
@@ -147,7 +147,7 @@ abstract class EmittedElementwise extends ElementwiseKernels {
                     a.segment(),
                     b.segment(),
                     h.segment(),
-                    MemorySegment.ofArray(factors),
+                    factors.segment(),
                     (long) rows,
                     sums,
                     wanted ? (long) dotsOffset : 0L,

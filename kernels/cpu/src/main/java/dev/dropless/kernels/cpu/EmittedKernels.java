@@ -3,11 +3,8 @@ package dev.dropless.kernels.cpu;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.kernels.cpu.EmittedCode.Left;
 import dev.dropless.kernels.cpu.x86.Assembler.Width;
-import dev.dropless.kernels.cpu.x86.CpuFeatures;
 import dev.dropless.kernels.cpu.x86.ForeignCall;
 import dev.dropless.kernels.cpu.x86.LargePages;
-import dev.dropless.kernels.cpu.x86.ThroughputLoop;
-import dev.dropless.kernels.cpu.x86.VectorOp;
 import java.lang.foreign.Arena;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
@@ -18,7 +15,6 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The tier of emitted machine code: products by {@link EmittedCode}, called on the arrays themselves, rows by {@link EmittedRows}; everything else by the Vector API
@@ -29,34 +25,12 @@ final class EmittedKernels extends EmittedRows {
     /**
      * A critical call gets the addresses of arrays, and no garbage collection starts while it lasts: with the rows of
      * {@link ProductRunner#maxRows} that is less than 100 microseconds.
-     *
-     * <p>Apart from the class itself, whose {@link #disqualifier} must not need native access.
      */
     private static final class Calls {
         static final MethodHandle MULTIPLY =
                 Linker.nativeLinker().downcallHandle(EmittedCode.SIGNATURE, Linker.Option.critical(true));
 
         private Calls() {}
-    }
-
-    /** What the processor and the system allow: asked once, since the answer takes emitted code itself. */
-    private static final class Host {
-        static final @Nullable CpuFeatures FEATURES;
-        static final @Nullable String REFUSAL;
-
-        static {
-            CpuFeatures features = null;
-            String refusal = null;
-            try {
-                features = CpuFeatures.detect();
-            } catch (UnsupportedOperationException e) {
-                refusal = e.getMessage();
-            }
-            FEATURES = features;
-            REFUSAL = refusal;
-        }
-
-        private Host() {}
     }
 
     /** Emitted on first use, once: code is never unloaded. */
@@ -94,32 +68,6 @@ final class EmittedKernels extends EmittedRows {
         private Pairs() {}
     }
 
-    /** Whether this processor multiplies pairs of bfloat16 faster than floats: measured once, since among those that have the instruction some do not. */
-    private static final class PairRate {
-        /** By turns, since the clock of a shared machine may fall for a while. */
-        private static final int TURNS = 4;
-
-        static final boolean FASTER = measure();
-
-        private PairRate() {}
-
-        private static boolean measure() {
-            if (Host.FEATURES == null || !Host.FEATURES.avx512Bf16()) {
-                return false;
-            }
-            try (ThroughputLoop pairs = new ThroughputLoop(VectorOp.DOT_BF16);
-                    ThroughputLoop floats = new ThroughputLoop(VectorOp.FMA)) {
-                double fastestPairs = 0;
-                double fastestFloats = 0;
-                for (int turn = 0; turn < TURNS; turn++) {
-                    fastestFloats = Math.max(fastestFloats, floats.flopsPerSecond());
-                    fastestPairs = Math.max(fastestPairs, pairs.flopsPerSecond());
-                }
-                return fastestPairs > fastestFloats;
-            }
-        }
-    }
-
     private static final class Avx2 {
         static final EmittedCode CODE = new EmittedCode(Width.YMM, Format.F32);
 
@@ -139,7 +87,7 @@ final class EmittedKernels extends EmittedRows {
      * @param others kernels for everything but products
      */
     EmittedKernels(Width width, TileKernels others) {
-        this(width, others, width == Width.ZMM && PairRate.FASTER);
+        this(width, others, width == Width.ZMM && EmittedSupport.pairsAreFaster());
     }
 
     /**
@@ -151,34 +99,6 @@ final class EmittedKernels extends EmittedRows {
         super(width, others);
         this.code = width == Width.ZMM ? Avx512.CODE : Avx2.CODE;
         this.pairs = pairs;
-    }
-
-    /** Whether the processor has dot products of bfloat16 pairs; only after {@link #disqualifier} found nothing. */
-    static boolean hasPairs() {
-        return Host.FEATURES != null && Host.FEATURES.avx512Bf16();
-    }
-
-    /** Why emitted code cannot run here, or null. The reasons are in the order in which a user would have to remove them. */
-    static @Nullable String disqualifier() {
-        String system = System.getProperty("os.name") + " on " + System.getProperty("os.arch");
-        if (!system.equals("Linux on amd64")) {
-            return "it needs Linux on amd64, this is " + system;
-        }
-        Module self = EmittedKernels.class.getModule();
-        if (!self.isNativeAccessEnabled()) {
-            return "native access is not enabled; start Java with --enable-native-access="
-                    + (self.isNamed() ? self.getName() : "ALL-UNNAMED");
-        }
-        CpuFeatures features = Host.FEATURES;
-        if (features == null) {
-            return Host.REFUSAL;
-        }
-        return features.avx2Fma() ? null : "the processor (%s) lacks AVX2, FMA or F16C".formatted(features.brand());
-    }
-
-    /** The widest vectors of this processor; only after {@link #disqualifier} found nothing. */
-    static Width widest() {
-        return Host.FEATURES != null && Host.FEATURES.avx512() ? Width.ZMM : Width.YMM;
     }
 
     @Override

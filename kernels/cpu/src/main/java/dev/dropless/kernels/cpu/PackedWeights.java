@@ -236,15 +236,6 @@ final class PackedWeights {
             Arrays.fill(target, offset + present, offset + width, 0f);
             return;
         }
-        if (present == width && Rows.converts(kernels, matrix.type())) {
-            MemorySegment to = MemorySegment.ofArray(target);
-            for (int part = 0; part < parts; part++) {
-                long from = matrix.index(row, (long) part * outputs + first);
-                int start = offset + part * lane;
-                Rows.copyPieces(kernels, 1, width / lane, lane, matrix, from, lane, to, start, 0, PANEL);
-            }
-            return;
-        }
         for (int part = 0; part < parts; part++) {
             Rows.read(kernels, matrix, row, (long) part * outputs + first, present, buffer, 0);
             Arrays.fill(buffer, present, width, 0f);
@@ -252,6 +243,37 @@ final class PackedWeights {
                 System.arraycopy(buffer, c, target, offset + c * parts + part * lane, lane);
             }
         }
+    }
+
+    /**
+     * As {@link #readColumns} for consecutive rows of a matrix at once.
+     *
+     * @param stride elements from one row of the target to the next
+     * @return false, with nothing done, if some of the columns are padding or the kernels do not convert them
+     */
+    boolean readRows(
+            TileKernels kernels,
+            Matrix matrix,
+            long row,
+            int rows,
+            int column,
+            int n,
+            Storage target,
+            int offset,
+            int stride) {
+        int lane = lane();
+        int first = column / parts;
+        int width = n / parts;
+        if (first + width > outputs || !Rows.converts(kernels, matrix.type())) {
+            return false;
+        }
+        for (int part = 0; part < parts; part++) {
+            long from = matrix.index(row, (long) part * outputs + first);
+            int to = offset + part * lane;
+            MemorySegment segment = target.segment();
+            Rows.copyPieces(kernels, rows, width / lane, lane, matrix, from, lane, segment, to, stride, PANEL);
+        }
+        return true;
     }
 
     /**

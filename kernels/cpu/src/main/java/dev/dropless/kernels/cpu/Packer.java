@@ -1,6 +1,8 @@
 package dev.dropless.kernels.cpu;
 
+import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
+import java.lang.foreign.MemorySegment;
 
 /** Copies a rectangle of an operand into the place where the kernels read it: the block of rows of the left operand, the panels of the right one. */
 enum Packer {
@@ -61,6 +63,24 @@ enum Packer {
 
     /** Copies element (i + x, k + y) from {@code index + y * stride + x} of the source, for x below ni, y below nk. */
     void acrossK(Matrix data, long index, long stride, int i, int ni, int k, int nk, int depth, Scratch scratch) {
+        int whole = this == PANELS && i % TileKernels.PANEL == 0 && data.type() == ElementType.F32
+                ? ni - ni % TileKernels.PANEL
+                : 0;
+        if (whole > 0) {
+            int panel = TileKernels.PANEL;
+            int step = depth * panel;
+            MemorySegment to = scratch.panels.segment();
+            int at = at(i, k, depth, scratch);
+            scratch.kernels.copyPieces(
+                    nk, whole / panel, panel, data.segment(), index, stride, panel, to, at, panel, step);
+        }
+        if (whole < ni) {
+            copyAcrossK(data, index + whole, stride, i + whole, ni - whole, k, nk, depth, scratch);
+        }
+    }
+
+    private void copyAcrossK(
+            Matrix data, long index, long stride, int i, int ni, int k, int nk, int depth, Scratch scratch) {
         float[] target = target(scratch);
         float[] line = scratch.buffer(0, ni);
         for (int y = 0; y < nk; y++) {

@@ -17,7 +17,7 @@ abstract class Product {
 
     /** Panels packed at a time. */
     static int panelGroup(int depth) {
-        return Math.clamp(PACKED_ELEMENTS / (depth * TileKernels.PANEL), 1, 8);
+        return Math.clamp(PACKED_ELEMENTS / (depth * TileKernels.PANEL), 1, 16);
     }
 
     /** Which operand is packed how. */

@@ -57,7 +57,7 @@ abstract class RowProduct extends Product {
     }
 
     @Override
-    final void packRows(int expert, int row, int rows, int k, int depth, Scratch scratch) {
+    void packRows(int expert, int row, int rows, int k, int depth, Scratch scratch) {
         int first = topology.offset(expert) + row;
         for (int i = 0; i < rows; i++) {
             packRow(first + i, k, depth, scratch.rows, scratch.rowsOffset + i * TileKernels.ROW_STRIDE, scratch);

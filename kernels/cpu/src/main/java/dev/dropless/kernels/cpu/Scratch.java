@@ -13,6 +13,9 @@ final class Scratch {
      */
     private static final int PANEL_ELEMENTS = 1 << 19;
 
+    /** The inner loops of those that use this. */
+    final TileKernels kernels;
+
     /** Packed block of rows, stride {@link TileKernels#ROW_STRIDE}. */
     float[] rows = EMPTY;
 
@@ -44,6 +47,10 @@ final class Scratch {
     final float[] lanes = new float[TileKernels.DOT_LANES];
 
     private final Storage[] buffers = {NONE, NONE, NONE, NONE, NONE};
+
+    Scratch(TileKernels kernels) {
+        this.kernels = kernels;
+    }
 
     /** Rows and panels of a group. */
     static final class Tile {
@@ -162,10 +169,15 @@ final class Scratch {
     /** Those not in use, so that there are never more than threads at work. */
     static final class Pool {
         private final ArrayDeque<Scratch> free = new ArrayDeque<>();
+        private final TileKernels kernels;
+
+        Pool(TileKernels kernels) {
+            this.kernels = kernels;
+        }
 
         synchronized Scratch take() {
             Scratch scratch = free.poll();
-            return scratch == null ? new Scratch() : scratch;
+            return scratch == null ? new Scratch(kernels) : scratch;
         }
 
         synchronized void give(Scratch scratch) {

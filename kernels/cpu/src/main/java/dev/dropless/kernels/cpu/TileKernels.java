@@ -320,8 +320,8 @@ interface TileKernels {
      * @param a floats in an array
      * @param b floats in an array, of the same size also where there is no gate
      * @param h floats in an array
-     * @param factors one for each row
-     * @param dots receives the sums, at {@code dotsOffset + i * dotsStride}; or an empty array, if nobody wants them
+     * @param factors floats in an array, one for each row
+     * @param dots floats in an array that receives the sums, at {@code dotsOffset + i * dotsStride}; or an empty one, if nobody wants them
      * @param scratch floats in an array, as many as in h
      */
     default void differentiateTile(
@@ -334,8 +334,8 @@ interface TileKernels {
             Storage a,
             Storage b,
             Storage h,
-            float[] factors,
-            float[] dots,
+            Storage factors,
+            Storage dots,
             int dotsOffset,
             int dotsStride,
             Storage scratch) {
@@ -349,10 +349,11 @@ interface TileKernels {
         }
         for (int i = 0; i < rows; i++) {
             int at = gOffset + i * PANEL;
-            if (dots.length > 0) {
-                dots[dotsOffset + i * dotsStride] = dot(PANEL, hidden, i * PANEL, gradients, at, scratch.array());
+            if (dots.elements() > 0) {
+                dots.array()[dotsOffset + i * dotsStride] =
+                        dot(PANEL, hidden, i * PANEL, gradients, at, scratch.array());
             }
-            scale(PANEL, factors[i], gradients, at);
+            scale(PANEL, factors.array()[i], gradients, at);
         }
         if (gated) {
             differentiateGated(activation, size, gradients, gOffset, a.array(), 0, b.array(), 0, scratch.array());

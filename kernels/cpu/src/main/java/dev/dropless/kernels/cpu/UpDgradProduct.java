@@ -15,6 +15,17 @@ final class UpDgradProduct extends RowProduct {
         this.dRows = dRows;
     }
 
+    /** The rows of an expert follow each other. */
+    @Override
+    void packRows(int expert, int row, int rows, int k, int depth, Scratch scratch) {
+        int first = topology.offset(expert) + row;
+        int stride = TileKernels.ROW_STRIDE;
+        Storage target = scratch.rowsStorage();
+        if (!weights.readRows(kernels, dPre, first, rows, k, depth, target, scratch.rowsOffset, stride)) {
+            super.packRows(expert, row, rows, k, depth, scratch);
+        }
+    }
+
     @Override
     void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
         weights.readColumns(kernels, dPre, row, k, depth, target, offset, scratch.buffer(0, depth));

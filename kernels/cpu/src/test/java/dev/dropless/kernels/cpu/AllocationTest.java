@@ -23,7 +23,7 @@ import org.junit.jupiter.api.Test;
  */
 class AllocationTest {
 
-    private static final int BYTES_PER_CALL = 512;
+    private static final int BYTES_PER_CALL = 256;
     private static final int CALLS = 100;
     private static final long PATIENCE = 30_000_000_000L;
 

@@ -11,7 +11,7 @@ class EmittedPairsContractTest extends CpuContract {
     @BeforeAll
     static void needsTheInstruction() {
         assumeTrue(CpuTier.EMITTED.disqualifier() == null, CpuTier.EMITTED.disqualifier());
-        assumeTrue(EmittedKernels.hasPairs(), "the processor has no dot products of bfloat16 pairs");
+        assumeTrue(EmittedSupport.hasPairs(), "the processor has no dot products of bfloat16 pairs");
     }
 
     @Override

@@ -174,10 +174,10 @@ class LargeProblemTest {
     private static List<TileKernels> tiers() {
         List<TileKernels> tiers = new ArrayList<>();
         tiers.add(CpuTier.VECTOR.create());
-        if (EmittedKernels.disqualifier() == null) {
+        if (EmittedSupport.disqualifier() == null) {
             tiers.add(new EmittedKernels(Width.YMM, CpuTier.VECTOR.create()));
             tiers.add(CpuTier.EMITTED.create());
-            if (EmittedKernels.hasPairs()) {
+            if (EmittedSupport.hasPairs()) {
                 tiers.add(new EmittedKernels(Width.ZMM, CpuTier.VECTOR.create(), true));
             }
         }

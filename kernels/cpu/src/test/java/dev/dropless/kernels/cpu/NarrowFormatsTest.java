@@ -27,16 +27,16 @@ class NarrowFormatsTest {
 
     private List<TileKernels> converting() {
         List<TileKernels> all = new ArrayList<>(List.of(CpuTier.VECTOR.create()));
-        if (EmittedKernels.disqualifier() == null) {
+        if (EmittedSupport.disqualifier() == null) {
             all.addAll(emitted());
         }
         return all;
     }
 
     private List<TileKernels> emitted() {
-        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        assumeTrue(EmittedSupport.disqualifier() == null, EmittedSupport.disqualifier());
         List<TileKernels> all = new ArrayList<>(List.of(new EmittedKernels(Width.YMM, scalar)));
-        if (EmittedKernels.widest() == Width.ZMM) {
+        if (EmittedSupport.widest() == Width.ZMM) {
             all.add(new EmittedKernels(Width.ZMM, scalar));
         }
         return all;
@@ -254,7 +254,7 @@ class NarrowFormatsTest {
     /** Pairs give what one term after the other gives, bit for bit, as long as nothing is subnormal. */
     @Test
     void productsOfPairs() {
-        assumeTrue(EmittedKernels.hasPairs(), "the processor has no dot products of bfloat16 pairs");
+        assumeTrue(EmittedSupport.hasPairs(), "the processor has no dot products of bfloat16 pairs");
         TileKernels kernels = new EmittedKernels(Width.ZMM, scalar, true);
         for (int rows = 1; rows <= 31; rows++) {
             for (int pairs : new int[] {1, 16, 31, 103}) {
@@ -287,7 +287,7 @@ class NarrowFormatsTest {
     /** What vdpbf16ps does with numbers below the normal ones, and fused multiply-adds of floats do not. */
     @Test
     void pairsTakeSubnormalsForZero() {
-        assumeTrue(EmittedKernels.hasPairs(), "the processor has no dot products of bfloat16 pairs");
+        assumeTrue(EmittedSupport.hasPairs(), "the processor has no dot products of bfloat16 pairs");
         TileKernels kernels = new EmittedKernels(Width.ZMM, scalar, true);
         float[][] cases = {
             // left, right, sum before, expected

@@ -33,9 +33,9 @@ class TileKernelsTest {
 
     @Test
     void emittedMultiply() {
-        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        assumeTrue(EmittedSupport.disqualifier() == null, EmittedSupport.disqualifier());
         multiplyEveryNumberOfRows(new EmittedKernels(Width.YMM, scalar));
-        if (EmittedKernels.widest() == Width.ZMM) {
+        if (EmittedSupport.widest() == Width.ZMM) {
             multiplyEveryNumberOfRows(new EmittedKernels(Width.ZMM, scalar));
         }
     }
@@ -47,9 +47,9 @@ class TileKernelsTest {
 
     @Test
     void emittedMultiplyColumnsAndPanels() {
-        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        assumeTrue(EmittedSupport.disqualifier() == null, EmittedSupport.disqualifier());
         multiplyColumnsAndPanels(new EmittedKernels(Width.YMM, scalar));
-        if (EmittedKernels.widest() == Width.ZMM) {
+        if (EmittedSupport.widest() == Width.ZMM) {
             multiplyColumnsAndPanels(new EmittedKernels(Width.ZMM, scalar));
         }
     }
@@ -161,7 +161,7 @@ class TileKernelsTest {
 
     private List<TileKernels> tiers() {
         List<TileKernels> tiers = new ArrayList<>(List.of(scalar, vector));
-        if (EmittedKernels.disqualifier() == null) {
+        if (EmittedSupport.disqualifier() == null) {
             tiers.add(new EmittedKernels(Width.YMM, scalar));
             tiers.add(CpuTier.EMITTED.create());
         }
@@ -264,7 +264,7 @@ class TileKernelsTest {
 
     @Test
     void emittedTransposeChecksBounds() {
-        assumeTrue(CpuTier.best() == CpuTier.EMITTED && EmittedKernels.widest() == Width.ZMM, "needs AVX-512");
+        assumeTrue(CpuTier.best() == CpuTier.EMITTED && EmittedSupport.widest() == Width.ZMM, "needs AVX-512");
         TileKernels kernels = CpuTier.select(null);
         Storage source = Storage.of(new float[16 * 20 + 16]);
         Storage target = Storage.of(new float[2 * 16 * 16]);
@@ -286,7 +286,7 @@ class TileKernelsTest {
     /** Machine code would read and write outside its arrays. */
     @Test
     void emittedChecksBounds() {
-        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        assumeTrue(EmittedSupport.disqualifier() == null, EmittedSupport.disqualifier());
         TileKernels emitted = new EmittedKernels(Width.YMM, scalar);
         Storage a = Storage.of(new float[TileKernels.ROW_STRIDE + 10]);
         Storage b = Storage.of(new float[10 * TileKernels.PANEL]);
@@ -305,7 +305,7 @@ class TileKernelsTest {
 
     @Test
     void emittedChecksBoundsOfColumnsAndPanels() {
-        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        assumeTrue(EmittedSupport.disqualifier() == null, EmittedSupport.disqualifier());
         TileKernels emitted = new EmittedKernels(Width.YMM, scalar);
         Storage a = Storage.of(new float[10 * TileKernels.BLOCK]);
         Storage b = Storage.of(new float[10 * TileKernels.PANEL]);
@@ -397,9 +397,9 @@ class TileKernelsTest {
 
     @Test
     void emittedActivationsOfAllFunctions() {
-        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        assumeTrue(EmittedSupport.disqualifier() == null, EmittedSupport.disqualifier());
         activationsOfAllFunctions(new EmittedKernels(Width.YMM, scalar));
-        if (EmittedKernels.widest() == Width.ZMM) {
+        if (EmittedSupport.widest() == Width.ZMM) {
             activationsOfAllFunctions(new EmittedKernels(Width.ZMM, scalar));
         }
     }
@@ -438,9 +438,9 @@ class TileKernelsTest {
     @Test
     void differentiateTiles() {
         differentiateTiles(vector);
-        assumeTrue(EmittedKernels.disqualifier() == null, EmittedKernels.disqualifier());
+        assumeTrue(EmittedSupport.disqualifier() == null, EmittedSupport.disqualifier());
         differentiateTiles(new EmittedKernels(Width.YMM, scalar));
-        if (EmittedKernels.widest() == Width.ZMM) {
+        if (EmittedSupport.widest() == Width.ZMM) {
             differentiateTiles(new EmittedKernels(Width.ZMM, scalar));
         }
     }
@@ -494,8 +494,8 @@ class TileKernelsTest {
                 Storage.of(a),
                 Storage.of(b),
                 Storage.of(h),
-                factors,
-                dots,
+                Storage.of(factors),
+                Storage.of(dots),
                 2,
                 3,
                 Storage.of(new float[size]));
