@@ -69,6 +69,11 @@ final class Device implements AutoCloseable {
         return engine.hasDoubles();
     }
 
+    /** Whether products of 16-bit floats can be computed as they are. */
+    boolean hasTensorCores() {
+        return engine.hasTensorCores();
+    }
+
     /** Takes 16-bit floats, whose values are undefined. */
     synchronized int takeHalves(long count) {
         return take(halves, count);

@@ -27,10 +27,11 @@ final class ExpertBackward {
         this.forward = forward;
     }
 
-    /** Backward of combine, down-projection and activation, as far as the data goes. */
+    /** Backward of combine, down-projection and activation, as far as the data goes; dY in F32 is for the gradient of the bias. */
     void downDgrad(
             TornadoExpertPlan p,
             Matrix dY,
+            @Nullable Matrix wideDy,
             @Nullable Matrix combineWeights,
             Projections w,
             Activation activation,
@@ -57,7 +58,7 @@ final class ExpertBackward {
                     topology.rows());
             if (dCombineWeights != null) {
                 Matrix bias = w.outputBias();
-                slotGradient(p, g, bias == null ? null : dY, bias, p.expertOfRow(), dCombineWeights);
+                slotGradient(p, g, wideDy, bias, p.expertOfRow(), dCombineWeights);
             }
         }
     }
@@ -75,7 +76,7 @@ final class ExpertBackward {
                 table.segment(base(dY), rowStride(dY), 1, base(weights.output()) + e * f * h, 1, h, h);
             }
         }
-        table.product(device, false);
+        table.product(device, dY.type(), false);
     }
 
     /** What the kernel that differentiates the activation always takes; what it may take follows. */
@@ -162,7 +163,7 @@ final class ExpertBackward {
                 table.segment(source, rowStride(dPre), 1, weight, 1, inputColumns, inputColumns);
             }
         }
-        table.product(device, false);
+        table.product(device, dPre.type(), false);
     }
 
     /** Weight gradient of the up-projection. */

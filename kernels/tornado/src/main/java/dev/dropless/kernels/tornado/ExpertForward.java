@@ -52,7 +52,7 @@ final class ExpertForward {
         return bias == null ? Tables.NONE : base(bias) + expert * columns(bias);
     }
 
-    /** Gather, up-projection, activation. */
+    /** Gather, up-projection, activation; factors in 16 bits are for tensor cores, whose sums are activated by a kernel more. */
     void up(
             TornadoExpertPlan p,
             Matrix x,
@@ -62,30 +62,45 @@ final class ExpertForward {
             @Nullable Matrix pre,
             Matrix hidden) {
         ExpertShape shape = w.shape();
-        TopologySizes topology = p.sizes();
         try (TornadoMemory.DeviceScope scratch = memory.open()) {
             int scale = rowWeights(p, inputWeights, scratch);
-            int h = shape.hiddenSize();
-            int inputColumns = shape.preActivations();
-            GroupTable table = new GroupTable();
-            for (int e = 0; e < topology.numExperts(); e++) {
-                int first = p.firstRow(e);
-                int count = p.tokensPerExpert(e);
-                int map = p.tokenOfRow() + first;
-                if (table.group(
-                        count, shape.ffnHiddenSize(), 0, 0, 0, bias(w.inputBias(), e), map, behind(scale, first))) {
-                    table.segment(base(x), rowStride(x), 1, base(w.input()) + e * h * inputColumns, inputColumns, 1, h);
-                }
+            if (x.type() != ElementType.F32) {
+                int columns = shape.preActivations();
+                Matrix sums = pre == null
+                        ? scratch.allocate(ElementType.F32, p.sizes().rows(), columns)
+                        : pre;
+                upTable(p, x, w, scale, columns, base(sums), rowStride(sums)).product(device, x.type(), false);
+                activate(activation, shape.gated(), sums, hidden);
+                return;
             }
-            table.up(
-                    device,
-                    new Arguments()
-                            .add(0, shape.gated() ? shape.ffnHiddenSize() : 0)
-                            .matrix(pre)
-                            .matrix(hidden)
-                            .add(activation.function().ordinal())
-                            .activation(activation));
+            upTable(p, x, w, scale, shape.ffnHiddenSize(), 0, 0)
+                    .up(
+                            device,
+                            new Arguments()
+                                    .add(0, shape.gated() ? shape.ffnHiddenSize() : 0)
+                                    .matrix(pre)
+                                    .matrix(hidden)
+                                    .add(activation.function().ordinal())
+                                    .activation(activation));
         }
+    }
+
+    /** Groups of the first columns of the up-projection, whose result begins at a place. */
+    private static GroupTable upTable(
+            TornadoExpertPlan p, Matrix x, Projections w, int scale, int columns, int result, int resultStride) {
+        int h = w.shape().hiddenSize();
+        int inputColumns = w.shape().preActivations();
+        GroupTable table = new GroupTable();
+        for (int e = 0; e < p.sizes().numExperts(); e++) {
+            int first = p.firstRow(e);
+            int map = p.tokenOfRow() + first;
+            int c = result + first * resultStride;
+            int bias = bias(w.inputBias(), e);
+            if (table.group(p.tokensPerExpert(e), columns, c, resultStride, 1, bias, map, behind(scale, first))) {
+                table.segment(base(x), rowStride(x), 1, base(w.input()) + e * h * inputColumns, inputColumns, 1, h);
+            }
+        }
+        return table;
     }
 
     /** Down-projection. */
@@ -111,7 +126,7 @@ final class ExpertForward {
                 table.segment(source, rowStride(hidden), 1, base(w.output()) + e * f * h, h, 1, f);
             }
         }
-        table.product(device, false);
+        table.product(device, hidden.type(), false);
     }
 
     /** Weighted sum of every token's rows. */

@@ -1,5 +1,6 @@
 package dev.dropless.kernels.tornado;
 
+import dev.dropless.blocksparse.ElementType;
 import dev.dropless.kernels.tornado.engine.Kernel;
 import dev.dropless.kernels.tornado.engine.Tables;
 import java.util.Arrays;
@@ -94,6 +95,36 @@ final class GroupTable {
         run(device, Kernel.PRODUCT, Kernel.PRODUCT_TILES, Kernel.TILE, new Arguments().flag(accumulate));
     }
 
+    /**
+     * As above, with both operands of a type: tensor cores multiply 16-bit ones. They give whole tiles, which another
+     * kernel takes from scratch memory to the results.
+     */
+    void product(Device device, ElementType type, boolean accumulate) {
+        if (type == ElementType.F32) {
+            product(device, accumulate);
+            return;
+        }
+        if (groupCount == 0) {
+            return;
+        }
+        int tileColumns = Math.ceilDiv(columns, Kernel.TILE);
+        int scratch = device.takeFloats((long) tiles * tileColumns * Kernel.TILE * Kernel.TILE);
+        try {
+            withTables(device, (records, segmentsAt) -> {
+                int[] words = {columns, groupCount, records, segmentsAt, scratch / Kernel.TILE, tileColumns};
+                Kernel kernel = type == ElementType.BF16 ? Kernel.PRODUCT_BF16 : Kernel.PRODUCT_F16;
+                device.launch(kernel, new Arguments().add(tiles).add(words), tileColumns, tiles);
+                device.launch(
+                        Kernel.PRODUCT_STORE,
+                        new Arguments().add(rows).add(words).flag(accumulate),
+                        columns,
+                        rows);
+            });
+        } finally {
+            device.giveFloats(scratch);
+        }
+    }
+
     /** Adds the products of numbered and weighted steps to the results. */
     void outer(Device device) {
         run(device, Kernel.OUTER, Kernel.OUTER_TILES, Kernel.TILE, new Arguments().flag(true));
@@ -108,19 +139,29 @@ final class GroupTable {
         if (groupCount == 0) {
             return;
         }
-        int groupWords = groupCount * Tables.GROUP_WORDS;
-        int[] tables = Arrays.copyOf(groups, groupWords + segmentCount * Tables.SEGMENT_WORDS);
-        System.arraycopy(segments, 0, tables, groupWords, segmentCount * Tables.SEGMENT_WORDS);
-        int offset = device.takeInts(tables);
-        try {
+        withTables(device, (records, segmentsAt) -> {
             boolean isTiled = device.isTiled();
-            Arguments arguments =
-                    further.after(isTiled ? tiles : rows, columns, groupCount, offset, offset + groupWords);
+            Arguments arguments = further.after(isTiled ? tiles : rows, columns, groupCount, records, segmentsAt);
             if (isTiled) {
                 device.launch(tiled, arguments, Math.ceilDiv(columns, tileColumns), tiles);
             } else {
                 device.launch(loops, arguments, columns, rows);
             }
+        });
+    }
+
+    /** What is run while the tables are on the device. */
+    private interface Body {
+        void run(int records, int segments);
+    }
+
+    private void withTables(Device device, Body body) {
+        int groupWords = groupCount * Tables.GROUP_WORDS;
+        int[] tables = Arrays.copyOf(groups, groupWords + segmentCount * Tables.SEGMENT_WORDS);
+        System.arraycopy(segments, 0, tables, groupWords, segmentCount * Tables.SEGMENT_WORDS);
+        int offset = device.takeInts(tables);
+        try {
+            body.run(offset, offset + groupWords);
         } finally {
             device.giveInts(offset);
         }

@@ -5,7 +5,7 @@ import dev.dropless.blocksparse.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The matrices of all experts' weights, as one product takes them: in F32 as far as it uses them.
+ * The matrices of all experts' weights, as one product takes them: as far as it uses them in F32, or in 16 bits for tensor cores.
  *
  * @param shape sizes
  * @param input gate, and up where gated: [E * H, P]

@@ -44,6 +44,17 @@ final class SinglePrecision implements AutoCloseable {
         return scratch.allocate(ElementType.F32, matrix.rows(), matrix.columns());
     }
 
+    /** A factor of a product with another one: itself where tensor cores multiply both as they are. */
+    Matrix factor(Matrix matrix, Matrix other) {
+        boolean cores = memory.hasTensorCores() && matrix.type() == other.type();
+        return cores ? matrix : in(matrix);
+    }
+
+    /** A sparse factor of a product with a dense one. */
+    BlockSparseMatrix factor(BlockSparseMatrix s, Matrix other) {
+        return new BlockSparseMatrix(s.pattern(), factor(s.data(), other));
+    }
+
     /** An operand that is read, or null. */
     @Nullable
     Matrix inOrNull(@Nullable Matrix matrix) {
@@ -85,14 +96,16 @@ final class SinglePrecision implements AutoCloseable {
         return new BlockSparseMatrix(s.pattern(), out(s.data()));
     }
 
-    /** Weights whose up-projection is read. */
-    Projections up(TornadoExpertWeights w) {
-        return new Projections(w.shape(), in(w.input()), w.output(), inOrNull(w.inputBias()), w.outputBias());
+    /** Weights whose up-projection is multiplied with another factor. */
+    Projections up(TornadoExpertWeights w, Matrix other) {
+        Matrix input = factor(w.input(), other);
+        return new Projections(w.shape(), input, w.output(), inOrNull(w.inputBias()), w.outputBias());
     }
 
-    /** Weights whose down-projection is read. */
-    Projections down(TornadoExpertWeights w) {
-        return new Projections(w.shape(), w.input(), in(w.output()), w.inputBias(), inOrNull(w.outputBias()));
+    /** Weights whose down-projection is multiplied with another factor. */
+    Projections down(TornadoExpertWeights w, Matrix other) {
+        Matrix output = factor(w.output(), other);
+        return new Projections(w.shape(), w.input(), output, w.inputBias(), inOrNull(w.outputBias()));
     }
 
     /** Gradients whose up-projection is added to. */

@@ -41,7 +41,7 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
     public void gemm(Matrix a, Transpose ta, Matrix b, Transpose tb, Matrix c, boolean accumulate) {
         Operands.gemm(memory.space(), a, ta, b, tb, c);
         try (SinglePrecision f = new SinglePrecision(memory)) {
-            product(f.in(a), ta, f.in(b), tb, f.out(c, accumulate), accumulate);
+            product(f.factor(a, b), ta, f.factor(b, a), tb, f.out(c, accumulate), accumulate);
             f.finish();
         }
     }
@@ -58,14 +58,14 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
                     columnStep(b, tb),
                     ta == Transpose.N ? columns(a) : rows(a));
         }
-        table.product(device, accumulate);
+        table.product(device, a.type(), accumulate);
     }
 
     @Override
     public void sdd(Matrix a, Transpose ta, Matrix b, Transpose tb, BlockSparseMatrix s) {
         Operands.sdd(memory.space(), a, ta, b, tb, s);
         try (SinglePrecision f = new SinglePrecision(memory)) {
-            denseTimesDense(f.in(a), ta, f.in(b), tb, f.out(s));
+            denseTimesDense(f.factor(a, b), ta, f.factor(b, a), tb, f.out(s));
             f.finish();
         }
     }
@@ -90,7 +90,7 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
                         depth);
             }
         }
-        table.product(device, false);
+        table.product(device, a.type(), false);
     }
 
     private static int dataOf(BlockSparseMatrix s, int block) {
@@ -101,12 +101,21 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
     public void dsd(BlockSparseMatrix s, Transpose ts, Matrix b, Transpose tb, Matrix c, boolean accumulate) {
         Operands.dsd(memory.space(), s, ts, b, tb, c);
         try (SinglePrecision f = new SinglePrecision(memory)) {
-            Matrix right = f.in(b);
+            Matrix right = f.factor(b, s.data());
             Matrix result = f.out(c, accumulate);
             int depth = rowStep(right, tb);
             int column = columnStep(right, tb);
             sparseTimesDense(
-                    f.in(s), ts, base(right), depth, column, columns(c), result, rowStride(result), 1, accumulate);
+                    f.factor(s, b),
+                    ts,
+                    base(right),
+                    depth,
+                    column,
+                    columns(c),
+                    result,
+                    rowStride(result),
+                    1,
+                    accumulate);
             f.finish();
         }
     }
@@ -116,12 +125,21 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
     public void dds(Matrix a, Transpose ta, BlockSparseMatrix s, Transpose ts, Matrix c, boolean accumulate) {
         Operands.dds(memory.space(), a, ta, s, ts, c);
         try (SinglePrecision f = new SinglePrecision(memory)) {
-            Matrix left = f.in(a);
+            Matrix left = f.factor(a, s.data());
             Matrix result = f.out(c, accumulate);
             int depth = columnStep(left, ta);
             int column = rowStep(left, ta);
             sparseTimesDense(
-                    f.in(s), ts.flip(), base(left), depth, column, rows(c), result, 1, rowStride(result), accumulate);
+                    f.factor(s, a),
+                    ts.flip(),
+                    base(left),
+                    depth,
+                    column,
+                    rows(c),
+                    result,
+                    1,
+                    rowStride(result),
+                    accumulate);
             f.finish();
         }
     }
@@ -165,7 +183,7 @@ final class TornadoBlockSparseKernels implements BlockSparseKernels {
                         depth);
             }
         }
-        table.product(device, accumulate);
+        table.product(device, s.data().type(), accumulate);
     }
 
     @Override

@@ -60,7 +60,8 @@ final class TornadoExpertKernels implements ExpertKernels {
         TornadoExpertWeights w = own("weights", weights);
         ExpertOperands.up(memory.space(), plan.sizes(), x, inputWeights, w.shape(), pre, hidden);
         try (SinglePrecision f = new SinglePrecision(memory)) {
-            forward.up(p, f.in(x), f.inOrNull(inputWeights), f.up(w), activation, f.outOrNull(pre), f.out(hidden));
+            Matrix factor = f.factor(x, w.input());
+            forward.up(p, factor, f.inOrNull(inputWeights), f.up(w, x), activation, f.outOrNull(pre), f.out(hidden));
             f.finish();
         }
     }
@@ -71,7 +72,7 @@ final class TornadoExpertKernels implements ExpertKernels {
         TornadoExpertWeights w = own("weights", weights);
         ExpertOperands.down(memory.space(), plan.sizes(), hidden, w.shape(), out);
         try (SinglePrecision f = new SinglePrecision(memory)) {
-            forward.down(p, f.in(hidden), f.down(w), f.out(out));
+            forward.down(p, f.factor(hidden, w.output()), f.down(w, hidden), f.out(out));
             f.finish();
         }
     }
@@ -114,9 +115,10 @@ final class TornadoExpertKernels implements ExpertKernels {
         try (SinglePrecision f = new SinglePrecision(memory)) {
             backward.downDgrad(
                     p,
-                    f.in(dY),
+                    f.factor(dY, w.output()),
+                    w.outputBias() == null ? null : f.in(dY),
                     f.inOrNull(combineWeights),
-                    f.down(w),
+                    f.down(w, dY),
                     activation,
                     f.in(pre),
                     recomputeHidden ? f.out(hidden) : f.in(hidden),
@@ -145,7 +147,7 @@ final class TornadoExpertKernels implements ExpertKernels {
         TornadoExpertWeights w = own("weights", weights);
         ExpertOperands.upDgrad(memory.space(), plan.sizes(), dPre, w.shape(), dRows);
         try (SinglePrecision f = new SinglePrecision(memory)) {
-            backward.upDgrad(p, f.in(dPre), f.up(w), f.out(dRows));
+            backward.upDgrad(p, f.factor(dPre, w.input()), f.up(w, dPre), f.out(dRows));
             f.finish();
         }
     }

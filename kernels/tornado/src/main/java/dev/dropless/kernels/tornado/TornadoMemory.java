@@ -37,6 +37,11 @@ final class TornadoMemory implements KernelMemory {
         return space;
     }
 
+    /** Whether products of 16-bit floats can be computed as they are. */
+    boolean hasTensorCores() {
+        return device.hasTensorCores();
+    }
+
     @Override
     public DeviceScope open() {
         return new DeviceScope();

@@ -2,6 +2,7 @@ package dev.dropless.kernels.tornado;
 
 import dev.dropless.kernels.tornado.device.ElementLoops;
 import dev.dropless.kernels.tornado.device.HalfLoops;
+import dev.dropless.kernels.tornado.device.ProductCores;
 import dev.dropless.kernels.tornado.device.ProductLoops;
 import dev.dropless.kernels.tornado.device.ProductTiles;
 import dev.dropless.kernels.tornado.device.RouterLoops;
@@ -17,7 +18,9 @@ import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.function.IntConsumer;
 import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.Warp;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
@@ -38,6 +41,12 @@ final class JavaEngine implements Engine {
         void run(KernelContext context, IntArray words, FloatArray constants, IntArray ints, FloatArray floats);
     }
 
+    /** A kernel of warps. */
+    private interface Cores {
+        void run(KernelContext context, IntArray words, IntArray ints, ShortArray halves, FloatArray floats);
+    }
+
+    private final boolean tensorCores;
     private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
     private final IntArray words = new IntArray(WORDS);
     private final FloatArray constants = new FloatArray(CONSTANTS);
@@ -48,6 +57,20 @@ final class JavaEngine implements Engine {
     private IntArray ints = new IntArray(0);
     private ShortArray halves = new ShortArray(0);
     private boolean closed;
+
+    JavaEngine() {
+        this(false);
+    }
+
+    /** With tensor cores, or what stands in for them. */
+    JavaEngine(boolean tensorCores) {
+        this.tensorCores = tensorCores;
+    }
+
+    @Override
+    public boolean hasTensorCores() {
+        return tensorCores;
+    }
 
     @Override
     public String describe() {
@@ -147,6 +170,9 @@ final class JavaEngine implements Engine {
         switch (kernel) {
             case PRODUCT -> loop(ProductLoops::product);
             case PRODUCT_TILES -> tile(ProductTiles::product, columns, rows);
+            case PRODUCT_BF16 -> warps(ProductCores::bfloat16, columns, rows);
+            case PRODUCT_F16 -> warps(ProductCores::binary16, columns, rows);
+            case PRODUCT_STORE -> loop(ProductCores::store);
             case OUTER -> loop(ProductLoops::outer);
             case OUTER_TILES -> tile(ProductTiles::outer, columns, rows);
             case UP -> loop(ProductLoops::up);
@@ -183,22 +209,41 @@ final class JavaEngine implements Engine {
 
     private void tile(Tiles kernel, int columns, int rows) {
         for (int group = 0; group < columns * rows; group++) {
-            runGroup(kernel, group % columns, group / columns);
+            List<float[]> shared = new ArrayList<>();
+            CyclicBarrier barrier = new CyclicBarrier(Kernel.THREADS * Kernel.THREADS);
+            int x = group % columns;
+            int y = group / columns;
+            runGroup(Kernel.THREADS * Kernel.THREADS, n -> {
+                KernelContext context =
+                        new KernelContext(x, y, n % Kernel.THREADS, n / Kernel.THREADS, shared, barrier);
+                kernel.run(context, words, constants, ints, floats);
+            });
         }
     }
 
-    private void runGroup(Tiles kernel, int groupX, int groupY) {
-        List<float[]> shared = new ArrayList<>();
-        CyclicBarrier barrier = new CyclicBarrier(Kernel.THREADS * Kernel.THREADS);
-        List<Future<?>> running = new ArrayList<>();
-        for (int n = 0; n < Kernel.THREADS * Kernel.THREADS; n++) {
-            KernelContext context =
-                    new KernelContext(groupX, groupY, n % Kernel.THREADS, n / Kernel.THREADS, shared, barrier);
-            running.add(threads.submit(() -> kernel.run(context, words, constants, ints, floats)));
+    private void warps(Cores kernel, int columns, int rows) {
+        for (int group = 0; group < columns * rows; group++) {
+            List<int[]> shared = new ArrayList<>();
+            CyclicBarrier barrier = new CyclicBarrier(2 * Kernel.WARP);
+            Warp[] warps = {new Warp(), new Warp()};
+            int x = group % columns;
+            int y = group / columns;
+            runGroup(2 * Kernel.WARP, n -> {
+                KernelContext context = new KernelContext(x, y, n, shared, barrier, warps[n / Kernel.WARP]);
+                kernel.run(context, words, ints, halves, floats);
+            });
         }
-        for (Future<?> thread : running) {
+    }
+
+    private void runGroup(int count, IntConsumer thread) {
+        List<Future<?>> running = new ArrayList<>();
+        for (int n = 0; n < count; n++) {
+            int number = n;
+            running.add(threads.submit(() -> thread.accept(number)));
+        }
+        for (Future<?> one : running) {
             try {
-                thread.get();
+                one.get();
             } catch (Exception e) {
                 throw new IllegalStateException(e);
             }

@@ -16,10 +16,12 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * Products in tiles equal those of one thread for each element, which the contract holds against double precision; on a
- * device the contract judges the tiles themselves.
+ * Products in tiles, and on tensor cores, equal those of one thread for each element, which the contract holds against
+ * double precision; on a device the contract judges the tiles themselves.
  */
 class TilesTest {
 
@@ -34,13 +36,17 @@ class TilesTest {
         final TornadoMemory.DeviceScope scope;
         final Random random = new Random(11);
 
-        Run(boolean tiled) {
-            kernels = new TornadoKernels(new Device(new JavaEngine(), tiled), 0);
+        final ElementType type;
+
+        /** Loops, tiles, or tensor cores where the type has 16 bits. */
+        Run(ElementType type, boolean tiled, boolean tensorCores) {
+            this.type = type;
+            kernels = new TornadoKernels(new Device(new JavaEngine(tensorCores), tiled), 0);
             scope = kernels.memory().open();
         }
 
         Matrix input(int rows, int columns) {
-            Matrix matrix = scope.allocate(ElementType.F32, rows, columns);
+            Matrix matrix = scope.allocate(type, rows, columns);
             kernels.memory().copy(hostInput(rows, columns), matrix);
             return matrix;
         }
@@ -61,7 +67,7 @@ class TilesTest {
         }
 
         ExpertWeights weights() {
-            ExpertWeights weights = kernels.experts().allocate(SHAPE, ElementType.F32);
+            ExpertWeights weights = kernels.experts().allocate(SHAPE, type);
             for (WeightPart part : WeightPart.values()) {
                 for (int e = 0; e < SHAPE.numExperts(); e++) {
                     weights.load(part, e, hostInput(SHAPE.rows(part), SHAPE.columns(part)), Transpose.N);
@@ -88,9 +94,9 @@ class TilesTest {
         return Topology.of(ids, TOP_K, SHAPE.numExperts());
     }
 
-    private static List<double[]> experts(boolean tiled) {
+    private static List<double[]> experts(ElementType type, boolean tiled, boolean cores) {
         List<double[]> results = new ArrayList<>();
-        try (Run run = new Run(tiled);
+        try (Run run = new Run(type, tiled, cores);
                 ExpertWeights weights = run.weights();
                 ExpertWeights gradients = run.weights();
                 ExpertPlan plan = run.kernels.experts().plan(topology())) {
@@ -122,12 +128,12 @@ class TilesTest {
 
     @Test
     void expertProductsAreTheSame() {
-        assertSame(experts(false), experts(true));
+        assertSame(experts(ElementType.F32, false, false), experts(ElementType.F32, true, false), 1e-5);
     }
 
-    private static List<double[]> dense(boolean tiled) {
+    private static List<double[]> dense(ElementType type, boolean tiled, boolean cores) {
         List<double[]> results = new ArrayList<>();
-        try (Run run = new Run(tiled)) {
+        try (Run run = new Run(type, tiled, cores)) {
             for (int[] size : new int[][] {{1, 1, 1}, {33, 17, 40}, {64, 32, 16}, {31, 5, 70}, {3, 0, 4}}) {
                 Matrix a = run.input(size[0], size[1]);
                 Matrix b = run.input(size[2], size[1]);
@@ -144,11 +150,20 @@ class TilesTest {
 
     @Test
     void denseProductsAreTheSame() {
-        assertSame(dense(false), dense(true));
+        assertSame(dense(ElementType.F32, false, false), dense(ElementType.F32, true, false), 1e-5);
+    }
+
+    /** Results are rounded to 16 bits: sums in another order may fall on the other side. */
+    @ParameterizedTest
+    @EnumSource(names = {"BF16", "F16"})
+    void tensorCoresGiveTheSame(ElementType type) {
+        double unit = type == ElementType.BF16 ? 0x1p-8 : 0x1p-11;
+        assertSame(dense(type, false, false), dense(type, false, true), 2 * unit);
+        assertSame(experts(type, false, false), experts(type, false, true), 4 * unit);
     }
 
     /** Sums of the same terms in the same order; only where factors enter differs. */
-    private static void assertSame(List<double[]> loops, List<double[]> tiles) {
+    private static void assertSame(List<double[]> loops, List<double[]> tiles, double tolerance) {
         assertThat(tiles).hasSameSizeAs(loops);
         for (int i = 0; i < loops.size(); i++) {
             double[] expected = loops.get(i);
@@ -158,7 +173,7 @@ class TilesTest {
             for (int n = 0; n < found.length; n++) {
                 assertThat(Math.abs(found[n] - expected[n]))
                         .as("result %d, element %d", i, n)
-                        .isLessThanOrEqualTo(1e-5 * scale);
+                        .isLessThanOrEqualTo(tolerance * scale);
             }
         }
     }

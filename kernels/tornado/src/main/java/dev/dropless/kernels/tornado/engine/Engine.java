@@ -39,6 +39,13 @@ public interface Engine extends AutoCloseable {
     boolean hasDoubles();
 
     /**
+     * Tells whether kernels that use tensor cores can be compiled for this device.
+     *
+     * @return true for devices of TornadoVM's CUDA back end
+     */
+    boolean hasTensorCores();
+
+    /**
      * Makes the arrays at least this long. Their content stays.
      *
      * @param floats elements of the array of floats

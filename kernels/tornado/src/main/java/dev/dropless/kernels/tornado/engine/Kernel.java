@@ -6,6 +6,8 @@ public enum Kernel {
     PRODUCT,
     /** A grouped product, tiles in local memory. */
     PRODUCT_TILES,
+    /** From the scratch memory of a product on tensor cores to the result. */
+    PRODUCT_STORE,
     /** A grouped product with numbered and weighted steps, one thread for each element. */
     OUTER,
     /** A grouped product with numbered and weighted steps, tiles in local memory. */
@@ -59,12 +61,19 @@ public enum Kernel {
     /** What identity experts add. */
     IDENTITY_ADD,
     /** Gradients of the weights of identity experts. */
-    IDENTITY_GRADIENT;
+    IDENTITY_GRADIENT,
+    /** A grouped product of bfloat16 on tensor cores, into scratch memory. The last two: most devices cannot have them. */
+    PRODUCT_BF16,
+    /** A grouped product of binary16 on tensor cores, into scratch memory. */
+    PRODUCT_F16;
 
     /** Rows and columns of the result that a group of threads computes. */
     public static final int TILE = 32;
 
-    /** Threads of such a group in each of two dimensions. */
+    /** Threads that compute with a tensor core together; a group has two warps, in one dimension. */
+    public static final int WARP = 32;
+
+    /** Threads of a group without tensor cores in each of two dimensions. */
     public static final int THREADS = 16;
 
     /**
@@ -74,5 +83,14 @@ public enum Kernel {
      */
     public boolean isTiled() {
         return this == PRODUCT_TILES || this == OUTER_TILES || this == UP_TILES;
+    }
+
+    /**
+     * Tells whether it computes with tensor cores: groups of two warps.
+     *
+     * @return true for products of 16-bit floats
+     */
+    public boolean usesTensorCores() {
+        return this == PRODUCT_BF16 || this == PRODUCT_F16;
     }
 }

@@ -57,35 +57,60 @@ final class HalfMath {
         return sign == 1 ? -value : value;
     }
 
+    /** By how much the exponent of t changes where a power of two brings t nearer to 1..2. */
+    private static int step(float t, float power, int exponent) {
+        int down = t * power < 2 ? -exponent : 0;
+        return t >= power ? exponent : down;
+    }
+
+    /** t divided or multiplied by that power of two, or left as it is. */
+    private static float stepped(float t, float power) {
+        float up = t * power < 2 ? t * power : t;
+        return t >= power ? t / power : up;
+    }
+
     /**
      * The bits of the nearest 16-bit float.
      *
      * @param half 1 for binary16, 0 for bfloat16
      */
+    @SuppressWarnings("IdentityBinaryExpression") // that is how kernels ask for NaN
     static int encode(float x, int half, float infinity) {
         int hidden = half == 1 ? 1024 : 128;
         int bias = half == 1 ? 15 : 127;
         float a = x < 0 ? -x : x;
-        // a = t 2^e with 1 <= t < 2
-        float t = a;
-        int e = 0;
-        float power = UP_64;
-        int step = 64;
-        for (int n = 0; n < 8; n++) {
-            boolean large = t >= power;
-            boolean small = t * power < 2;
-            e += large ? step : small ? -step : 0;
-            t = large ? t / power : small ? t * power : t;
-            // The first step twice: subnormal numbers reach down to 2^-149.
-            power = n == 0
-                    ? UP_64
-                    : n == 1 ? UP_32 : n == 2 ? UP_16 : n == 3 ? UP_8 : n == 4 ? UP_4 : n == 5 ? UP_2 : 2;
-            step = n == 0 ? 64 : step / 2;
-        }
+        // a = t 2^e with 1 <= t < 2; the first step twice, since subnormal numbers reach down to 2^-149.
+        int e = step(a, UP_64, 64);
+        float t = stepped(a, UP_64);
+        e += step(t, UP_64, 64);
+        t = stepped(t, UP_64);
+        e += step(t, UP_32, 32);
+        t = stepped(t, UP_32);
+        e += step(t, UP_16, 16);
+        t = stepped(t, UP_16);
+        e += step(t, UP_8, 8);
+        t = stepped(t, UP_8);
+        e += step(t, UP_4, 4);
+        t = stepped(t, UP_4);
+        e += step(t, UP_2, 2);
+        t = stepped(t, UP_2);
+        e += step(t, 2, 1);
+        t = stepped(t, 2);
         // Below the smallest normal number the last place stays where it is.
         int below = 1 - bias - e;
         int shift = below < 0 ? 0 : below > 40 ? 40 : below;
-        float places = scaled(t * hidden, -shift);
+        float places = t * hidden;
+        places = shift >= 32 ? places / UP_32 : places;
+        shift = shift >= 32 ? shift - 32 : shift;
+        places = shift >= 16 ? places / UP_16 : places;
+        shift = shift >= 16 ? shift - 16 : shift;
+        places = shift >= 8 ? places / UP_8 : places;
+        shift = shift >= 8 ? shift - 8 : shift;
+        places = shift >= 4 ? places / UP_4 : places;
+        shift = shift >= 4 ? shift - 4 : shift;
+        places = shift >= 2 ? places / UP_2 : places;
+        shift = shift >= 2 ? shift - 2 : shift;
+        places = shift >= 1 ? places / 2 : places;
         int whole = (int) places;
         float rest = places - whole;
         int odd = whole - whole / 2 * 2;

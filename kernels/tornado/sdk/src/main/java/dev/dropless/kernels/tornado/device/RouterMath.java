@@ -73,7 +73,8 @@ final class RouterMath {
         return z;
     }
 
-    /** The larger one; a number rather than NaN. */
+    /** The larger one; a number rather than NaN, which alone differs from itself. */
+    @SuppressWarnings("IdentityBinaryExpression")
     static double larger(double a, double b) {
         double result = a > b ? a : b;
         return b != b ? a : result;
@@ -133,6 +134,7 @@ final class RouterMath {
      * lower id. By sums and products of single comparisons, since TornadoVM's OpenCL compiler drops the negations where
      * comparisons are combined.
      */
+    @SuppressWarnings("IdentityBinaryExpression") // that is how kernels ask for NaN
     static int precedes(double a, int i, double b, int j) {
         int greater = a > b ? 1 : 0;
         int equal = a == b ? 1 : 0;

@@ -5,6 +5,7 @@ import static uk.ac.manchester.tornado.api.enums.DataTransferMode.FIRST_EXECUTIO
 
 import dev.dropless.kernels.tornado.device.ElementLoops;
 import dev.dropless.kernels.tornado.device.HalfLoops;
+import dev.dropless.kernels.tornado.device.ProductCores;
 import dev.dropless.kernels.tornado.device.ProductLoops;
 import dev.dropless.kernels.tornado.device.ProductTiles;
 import dev.dropless.kernels.tornado.device.RouterLoops;
@@ -36,7 +37,12 @@ final class KernelGraphs {
     private final List<WorkerGrid> grids = new ArrayList<>();
     private final GridScheduler scheduler = new GridScheduler();
 
-    KernelGraphs(DeviceArrays arrays) {
+    /**
+     * Makes all graphs.
+     *
+     * @param tensorCores whether to make those that use them: elsewhere TornadoVM refuses them when they are built
+     */
+    KernelGraphs(DeviceArrays arrays, boolean tensorCores) {
         this.arrays = arrays;
         add(graph().transferToDevice(FIRST_EXECUTION, arrays.floats(), arrays.ints(), arrays.halves())
                 .transferToDevice(EVERY_EXECUTION, arrays.words())
@@ -55,7 +61,9 @@ final class KernelGraphs {
         add(resident(arrays.largeHalves())
                 .task(TASK, HalfLoops::scatter, arrays.words(), arrays.largeHalves(), arrays.halves()));
         for (Kernel kernel : Kernel.values()) {
-            add(graph(kernel));
+            if (tensorCores || !kernel.usesTensorCores()) {
+                add(graph(kernel));
+            }
         }
     }
 
@@ -80,6 +88,9 @@ final class KernelGraphs {
         return switch (kernel) {
             case PRODUCT -> graph.task(TASK, ProductLoops::product, w, c, i, f);
             case PRODUCT_TILES -> graph.task(TASK, ProductTiles::product, context, w, c, i, f);
+            case PRODUCT_BF16 -> graph.task(TASK, ProductCores::bfloat16, context, w, i, h, f);
+            case PRODUCT_F16 -> graph.task(TASK, ProductCores::binary16, context, w, i, h, f);
+            case PRODUCT_STORE -> graph.task(TASK, ProductCores::store, w, c, i, f);
             case OUTER -> graph.task(TASK, ProductLoops::outer, w, c, i, f);
             case OUTER_TILES -> graph.task(TASK, ProductTiles::outer, context, w, c, i, f);
             case UP -> graph.task(TASK, ProductLoops::up, w, c, i, f);

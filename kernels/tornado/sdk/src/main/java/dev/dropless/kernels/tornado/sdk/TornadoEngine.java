@@ -26,7 +26,7 @@ final class TornadoEngine implements Engine {
 
     private static final int FIRST_FLOATS = 1 << 20;
     private static final int FIRST_INTS = 1 << 16;
-    private static final int FIRST_HALVES = 1 << 16;
+    private static final int FIRST_HALVES = 1 << 20;
 
     private final TornadoDevice device;
     private DeviceArrays arrays;
@@ -42,7 +42,7 @@ final class TornadoEngine implements Engine {
 
     private void start(DeviceArrays newArrays) {
         arrays = newArrays;
-        graphs = new KernelGraphs(arrays);
+        graphs = new KernelGraphs(arrays, hasTensorCores());
         plan = new TornadoExecutionPlan(graphs.all());
         plan.withDevice(device)
                 .withGridScheduler(graphs.scheduler())
@@ -80,6 +80,11 @@ final class TornadoEngine implements Engine {
     @Override
     public boolean hasDoubles() {
         return device.getDeviceContext().isFP64Supported();
+    }
+
+    @Override
+    public boolean hasTensorCores() {
+        return device.getTornadoVMBackend() == TornadoVMBackendType.CUDA;
     }
 
     @Override
@@ -170,7 +175,14 @@ final class TornadoEngine implements Engine {
     @Override
     public void launch(Kernel kernel, int[] words, float[] constants, int columns, int rows) {
         arrays.setArguments(words, constants);
-        if (kernel.isTiled()) {
+        if (kernel.usesTensorCores()) {
+            if (!hasTensorCores()) {
+                throw new IllegalArgumentException(
+                        "kernel: expected one without tensor cores on %s, found %s".formatted(describe(), kernel));
+            }
+            long[] local = {2 * Kernel.WARP, 1};
+            execute(GraphKey.of(kernel), columns * local[0], rows, local);
+        } else if (kernel.isTiled()) {
             long[] local = {Kernel.THREADS, Kernel.THREADS};
             execute(GraphKey.of(kernel), (long) columns * Kernel.THREADS, (long) rows * Kernel.THREADS, local);
         } else {

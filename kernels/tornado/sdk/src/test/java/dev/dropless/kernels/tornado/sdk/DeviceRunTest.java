@@ -2,6 +2,7 @@ package dev.dropless.kernels.tornado.sdk;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.dropless.blocksparse.spi.Availability;
@@ -65,11 +66,22 @@ class DeviceRunTest {
     void everyKernelIsCompiledForTheDevice() {
         try (Engine engine = provider.open("")) {
             for (Kernel kernel : Kernel.values()) {
-                if (kernel != Kernel.COPY_BLOCKS) { // divides by the width of a block
+                boolean supported = engine.hasTensorCores() || !kernel.usesTensorCores();
+                if (supported && kernel != Kernel.COPY_BLOCKS) { // divides by the width of a block
                     engine.launch(kernel, new int[Engine.WORDS], new float[Engine.CONSTANTS], 1, 1);
                 }
             }
             assertThat(engine.describe()).isNotBlank();
+        }
+    }
+
+    @Test
+    void tensorCoresAreRefusedWhereTheyAreNot() {
+        try (Engine engine = provider.open("")) {
+            assumeFalse(engine.hasTensorCores(), "a device with tensor cores");
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> engine.launch(Kernel.PRODUCT_BF16, new int[1], new float[0], 1, 1))
+                    .withMessageStartingWith("kernel: expected one without tensor cores on ");
         }
     }
 
