@@ -237,7 +237,7 @@ public final class GpuBundle {
         try {
             ProcessBuilder builder =
                     new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log);
-            builder.environment().putAll(Map.of("XZ_OPT", "-9e", "GZIP", "-9"));
+            builder.environment().putAll(Map.of("XZ_OPT", "-9", "GZIP", "-9"));
             int status = builder.start().waitFor();
             if (status != 0) {
                 String output =
