@@ -36,6 +36,7 @@ import dev.dropless.moe.router.WeightRule.Source;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.DynamicTest;
@@ -235,7 +236,8 @@ public abstract class DeviceLayerContract {
         assertClose(found.dX(), expected.dX(), tolerance, what + " dX");
         Map<String, double[]> gradients = expected.gradients();
         found.gradients()
-                .forEach((name, values) -> assertClose(values, gradients.get(name), tolerance, what + " d" + name));
+                .forEach((name, values) -> assertClose(
+                        values, Objects.requireNonNull(gradients.get(name)), tolerance, what + " d" + name));
     }
 
     /**
