@@ -1,8 +1,10 @@
 package dev.dropless.kernels.cpu;
 
 import dev.dropless.blocksparse.BlockSparseMatrix;
+import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.topology.BlockPattern;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
 /** A product at level 1: both operands are packed on the fly. Its subclasses say where results go. */
@@ -113,6 +115,12 @@ abstract class BlockProduct extends Product {
         void end(int group, int row, int rows, int panel, float[] tile, int offset, Scratch scratch) {
             int column = panel * TileKernels.PANEL;
             int count = Math.min(TileKernels.PANEL, columns(group) - column);
+            if (count == TileKernels.PANEL && c.type() == ElementType.F32) {
+                long to = c.index(layout.firstRow(group) + row, layout.firstColumn(group) + column);
+                MemorySegment from = scratch.results.segment();
+                scratch.kernels.writeRows(rows, count, from, offset, count, c.segment(), to, c.rowStride());
+                return;
+            }
             for (int i = 0; i < rows; i++) {
                 Rows.write(
                         tile,
@@ -166,10 +174,11 @@ abstract class BlockProduct extends Product {
             long firstRow = rectangles.firstRow(group) + row;
             long firstColumn = rectangles.firstColumn(group) + column;
             int blockRow = rectangles.firstBlockRow(group);
-            for (int i = 0; i < rows; i++) {
+            for (int i = 0; i < rows; ) {
                 while (pattern.rowOffset(blockRow + 1) <= firstRow + i) {
                     blockRow++;
                 }
+                int height = (int) Math.min(pattern.rowOffset(blockRow + 1) - firstRow - i, rows - i);
                 int block = pattern.firstBlock(blockRow) + rectangles.firstEntry(group);
                 for (int j = 0; j < count; ) {
                     int blockColumn = pattern.columnOf(block);
@@ -181,17 +190,33 @@ abstract class BlockProduct extends Product {
                                 + j
                                 - pattern.columnOffset(blockColumn);
                         long index = s.data().offset() + pattern.dataOffset(block) + inside;
-                        Rows.write(
-                                tile,
-                                offset + i * TileKernels.PANEL + j,
+                        write(
+                                height,
                                 run,
-                                s.data().segment(),
-                                s.data().type(),
-                                index);
+                                offset + i * TileKernels.PANEL + j,
+                                index,
+                                pattern.width(blockColumn),
+                                scratch);
                         j += run;
                     }
                     block++;
                 }
+                i += height;
+            }
+        }
+
+        /** Writes part of a tile to rows of a block. */
+        private void write(int rows, int columns, int from, long index, int stride, Scratch scratch) {
+            Matrix data = s.data();
+            MemorySegment tile = scratch.results.segment();
+            if (columns == TileKernels.PANEL && data.type() == ElementType.F32) {
+                scratch.kernels.writeRows(rows, columns, tile, from, TileKernels.PANEL, data.segment(), index, stride);
+                return;
+            }
+            for (int i = 0; i < rows; i++) {
+                int at = from + i * TileKernels.PANEL;
+                long to = index + (long) i * stride;
+                Rows.write(scratch.results.array(), at, columns, data.segment(), data.type(), to);
             }
         }
     }

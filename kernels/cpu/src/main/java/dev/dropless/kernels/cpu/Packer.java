@@ -70,7 +70,7 @@ enum Packer {
             int panel = TileKernels.PANEL;
             int step = depth * panel;
             MemorySegment to = scratch.panels.segment();
-            int at = at(i, k, depth, scratch);
+            int at = at(i, k, depth, scratch) - scratch.panels.base(); // the segment begins there
             scratch.kernels.copyPieces(
                     nk, whole / panel, panel, data.segment(), index, stride, panel, to, at, panel, step);
         }
