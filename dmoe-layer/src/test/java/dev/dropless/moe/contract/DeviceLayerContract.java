@@ -258,6 +258,29 @@ public abstract class DeviceLayerContract {
         }
     }
 
+    /**
+     * That recorded work computes what the calls compute that it was recorded from, bit for bit, for batches that came later.
+     *
+     * @param run the layer, whose gradients are what the work adds to
+     * @param calls one pass forward and backward
+     * @param recorded starts the record of it
+     */
+    public static void assertFollowsItsInput(LayerRun run, Runnable calls, Runnable recorded) {
+        for (long seed : new long[] {17, 18}) {
+            run.newBatch(seed);
+            run.zeroGradients();
+            recorded.run();
+            double[] dX = run.dX();
+            Map<String, double[]> gradients = run.gradients();
+            run.zeroGradients();
+            calls.run();
+            assertThat(dX).isEqualTo(run.dX());
+            run.gradients()
+                    .forEach((name, values) ->
+                            assertThat(gradients.get(name)).as(name).isEqualTo(values));
+        }
+    }
+
     /** Compares in the 2-norm. */
     public static void assertClose(double[] found, double[] expected, double tolerance, String what) {
         assertThat(found).as(what).hasSameSizeAs(expected);

@@ -6,8 +6,8 @@ import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.spi.ExpertPlan;
 import dev.dropless.blocksparse.spi.RoutingKernels.DeviceRouting;
+import dev.dropless.blocksparse.spi.RoutingOperands;
 import dev.dropless.blocksparse.spi.RoutingRule;
-import dev.dropless.topology.Topology;
 import org.jspecify.annotations.Nullable;
 
 /** One batch's ids, weights and plan on the device. */
@@ -55,7 +55,13 @@ final class CudaRouting implements DeviceRouting {
             weights = scope.allocate(ElementType.F32, tokens, rule.topK());
             run("router_forward", words -> words.word(choiceIds).word(expertIds).word(addressOf(weights)));
             plan = CudaExpertPlan.onDevice(
-                    memory, launcher, expertIds, tokens, rule.topK(), rule.numExperts(), this::topology);
+                    memory,
+                    launcher,
+                    expertIds,
+                    tokens,
+                    rule.topK(),
+                    rule.numExperts(),
+                    () -> RoutingOperands.topology(rule, choiceIds()));
         } catch (RuntimeException e) {
             scope.close();
             throw e;
@@ -91,14 +97,6 @@ final class CudaRouting implements DeviceRouting {
                 .number(divisor == null ? 0 : divisor.floor())
                 .number(rule.scale())
                 .number(rule.softCap());
-    }
-
-    private Topology topology() {
-        int[] ids = choiceIds();
-        for (int slot = 0; slot < ids.length; slot++) {
-            ids[slot] = ids[slot] < rule.numExperts() ? ids[slot] : Topology.UNASSIGNED;
-        }
-        return Topology.of(ids, rule.topK(), rule.numExperts());
     }
 
     private void checkOpen() {

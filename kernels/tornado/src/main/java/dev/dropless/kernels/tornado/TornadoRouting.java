@@ -8,11 +8,11 @@ import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.spi.ExpertPlan;
 import dev.dropless.blocksparse.spi.RoutingKernels.DeviceRouting;
+import dev.dropless.blocksparse.spi.RoutingOperands;
 import dev.dropless.blocksparse.spi.RoutingRule;
 import dev.dropless.kernels.tornado.engine.Kernel;
 import dev.dropless.kernels.tornado.engine.RouterWords;
 import dev.dropless.kernels.tornado.engine.Tables;
-import dev.dropless.topology.Topology;
 import org.jspecify.annotations.Nullable;
 
 /** One batch's choices, weights and plan on the device. */
@@ -60,7 +60,13 @@ final class TornadoRouting implements DeviceRouting {
                 device.launch(Kernel.ROUTE_GROUPS, arguments(words), groups, tokens);
             }
             device.launch(Kernel.ROUTE, arguments(words), tokens, 1);
-            plan = TornadoExpertPlan.onDevice(device, scratch, tokens, rule.topK(), rule.numExperts(), this::topology);
+            plan = TornadoExpertPlan.onDevice(
+                    device,
+                    scratch,
+                    tokens,
+                    rule.topK(),
+                    rule.numExperts(),
+                    () -> RoutingOperands.topology(rule, choiceIds()));
         } catch (RuntimeException e) {
             device.giveInts(ids);
             scope.close();
@@ -116,14 +122,6 @@ final class TornadoRouting implements DeviceRouting {
                         divisor == null ? 0 : divisor.floor(),
                         rule.scale(),
                         rule.softCap());
-    }
-
-    private Topology topology() {
-        int[] experts = choiceIds();
-        for (int slot = 0; slot < experts.length; slot++) {
-            experts[slot] = experts[slot] < rule.numExperts() ? experts[slot] : Topology.UNASSIGNED;
-        }
-        return Topology.of(experts, rule.topK(), rule.numExperts());
     }
 
     private void checkOpen() {
