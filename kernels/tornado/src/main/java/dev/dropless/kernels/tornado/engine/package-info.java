@@ -1,3 +1,3 @@
-/** What the TornadoVM back end needs of TornadoVM, without its classes: a device with two arrays and a list of kernels. */
+/** What the TornadoVM back end needs of TornadoVM, without its classes: a device with three arrays and a list of kernels. */
 @org.jspecify.annotations.NullMarked
 package dev.dropless.kernels.tornado.engine;
