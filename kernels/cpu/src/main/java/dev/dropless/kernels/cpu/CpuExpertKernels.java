@@ -14,11 +14,10 @@ import dev.dropless.topology.Topology;
 import java.lang.foreign.Arena;
 import org.jspecify.annotations.Nullable;
 
-/** Level 2: checks operands, then hands {@link Product}s to the {@link ProductRunner} and sums over tokens to {@link TokenSums}. */
+/** Level 2: checks operands, then fills in the descriptions of an {@link ExpertCall} and has them computed. */
 final class CpuExpertKernels implements ExpertKernels {
 
     private static final MemorySpace SPACE = MemorySpace.HOST;
-    private static final Storage NO_DOTS = Storage.of(new float[0]);
 
     private record Plan(Topology topology) implements ExpertPlan {
         @Override
@@ -27,16 +26,14 @@ final class CpuExpertKernels implements ExpertKernels {
 
     private final ProductRunner runner;
     private final TileKernels kernels;
-    private final TokenSums sums;
-    private final Activations activations;
+    private final Pool<ExpertCall> calls;
     /** Of the last call: a layer has one activation for all calls. */
     private volatile @Nullable FloatActivation recent;
 
     CpuExpertKernels(ProductRunner runner) {
         this.runner = runner;
         this.kernels = runner.kernels();
-        this.sums = new TokenSums(runner);
-        this.activations = new Activations(runner);
+        this.calls = new Pool<>(pool -> new ExpertCall(runner, pool));
     }
 
     @Override
@@ -86,8 +83,9 @@ final class CpuExpertKernels implements ExpertKernels {
         Topology topology = plan.topology();
         CpuExpertWeights own = CpuExpertWeights.own("weights", weights);
         ExpertOperands.up(SPACE, topology, x, inputWeights, own.shape(), pre, hidden);
-        SlotWeights v = new SlotWeights(topology, inputWeights);
-        runner.run(new UpProduct(kernels, topology, x, v, own, constants(activation), pre, hidden));
+        try (ExpertCall call = calls.take()) {
+            runner.run(call.up.set(topology, x, inputWeights, own, constants(activation), pre, hidden));
+        }
     }
 
     @Override
@@ -95,13 +93,18 @@ final class CpuExpertKernels implements ExpertKernels {
         Topology topology = plan.topology();
         CpuExpertWeights own = CpuExpertWeights.own("weights", weights);
         ExpertOperands.down(SPACE, topology, hidden, own.shape(), out);
-        runner.run(new DownProduct(kernels, topology, hidden, own, out));
+        try (ExpertCall call = calls.take()) {
+            runner.run(call.down.set(topology, hidden, own, out));
+        }
     }
 
     @Override
     public void combine(ExpertPlan plan, Matrix out, @Nullable Matrix combineWeights, Matrix y, boolean accumulate) {
-        ExpertOperands.combine(SPACE, plan.topology(), out, combineWeights, y);
-        sums.rows(out, new SlotWeights(plan.topology(), combineWeights), y, accumulate);
+        Topology topology = plan.topology();
+        ExpertOperands.combine(SPACE, topology, out, combineWeights, y);
+        try (ExpertCall call = calls.take()) {
+            call.rowSums.set(topology, out, combineWeights, y, accumulate).run();
+        }
     }
 
     @Override
@@ -124,20 +127,29 @@ final class CpuExpertKernels implements ExpertKernels {
         int panels = Math.ceilDiv(own.shape().ffnHiddenSize(), TileKernels.PANEL);
         int count = dCombineWeights == null ? 0 : Math.multiplyExact(topology.rows(), panels);
         Scratch scratch = runner.scratches().take();
-        scratch.products(count);
-        Storage dots = count == 0 ? NO_DOTS : scratch.productsStorage();
-        SlotWeights w = new SlotWeights(topology, combineWeights);
-        runner.run(new DownDgradProduct(
-                kernels,
-                topology,
-                own,
-                constants(activation),
-                new DownDgradProduct.Operands(dY, w, pre, hidden, recomputeHidden, dPre, dots)));
-        if (dCombineWeights != null) {
-            sums.combineWeightGradients(
-                    topology, dots.array(), panels, own.bias(WeightPart.DOWN_BIAS), dY, dCombineWeights);
+        try (ExpertCall call = calls.take()) {
+            scratch.products(count);
+            Storage dots = count == 0 ? Nothing.STORAGE : scratch.productsStorage();
+            runner.run(call.downDgrad.set(
+                    topology,
+                    dY,
+                    combineWeights,
+                    own,
+                    constants(activation),
+                    pre,
+                    hidden,
+                    recomputeHidden,
+                    dPre,
+                    dots));
+            if (dCombineWeights != null) {
+                Storage bias = own.bias(WeightPart.DOWN_BIAS);
+                call.combineWeightGradients
+                        .set(topology, dots, panels, bias, dY, dCombineWeights)
+                        .run();
+            }
+        } finally {
+            runner.scratches().give(scratch);
         }
-        runner.scratches().give(scratch);
     }
 
     @Override
@@ -147,17 +159,11 @@ final class CpuExpertKernels implements ExpertKernels {
         CpuExpertWeights own = CpuExpertWeights.own("gradients", gradients);
         ExpertOperands.trainable("gradients", gradients);
         ExpertOperands.downWgrad(SPACE, topology, hidden, dY, combineWeights, own.shape());
-        SlotWeights w = new SlotWeights(topology, combineWeights);
-        SlotWeights ones = new SlotWeights(topology, null);
-        WgradProduct.Side inputs = new WgradProduct.Side(topology, hidden, false, w);
-        WgradProduct.Side outputs = new WgradProduct.Side(topology, dY, true, ones);
-        runner.run(new WgradProduct(kernels, topology, inputs, outputs, own.down()));
-        sums.biasGradients(
-                topology,
-                new WgradProduct.Side(topology, dY, true, w),
-                0,
-                own.bias(WeightPart.DOWN_BIAS),
-                own.shape().hiddenSize());
+        try (ExpertCall call = calls.take()) {
+            runner.run(call.wgrad.down(topology, hidden, dY, combineWeights, own.down()));
+            int h = own.shape().hiddenSize();
+            call.biasGradients.of(topology, dY, true, combineWeights).add(0, h, own.bias(WeightPart.DOWN_BIAS));
+        }
     }
 
     @Override
@@ -166,7 +172,9 @@ final class CpuExpertKernels implements ExpertKernels {
         CpuExpertWeights own = CpuExpertWeights.own("weights", weights);
         ExpertOperands.trainable("weights", weights);
         ExpertOperands.upDgrad(SPACE, topology, dPre, own.shape(), dRows);
-        runner.run(new UpDgradProduct(kernels, topology, dPre, own, dRows));
+        try (ExpertCall call = calls.take()) {
+            runner.run(call.upDgrad.set(topology, dPre, own, dRows));
+        }
     }
 
     @Override
@@ -176,12 +184,13 @@ final class CpuExpertKernels implements ExpertKernels {
         CpuExpertWeights own = CpuExpertWeights.own("gradients", gradients);
         ExpertOperands.trainable("gradients", gradients);
         ExpertOperands.upWgrad(SPACE, topology, x, inputWeights, dPre, own.shape());
-        WgradProduct.Side inputs = new WgradProduct.Side(topology, x, true, new SlotWeights(topology, inputWeights));
-        WgradProduct.Side outputs = new WgradProduct.Side(topology, dPre, false, new SlotWeights(topology, null));
-        runner.run(new WgradProduct(kernels, topology, inputs, outputs, own.up()));
-        int f = own.shape().ffnHiddenSize();
-        sums.biasGradients(topology, outputs, 0, own.bias(WeightPart.GATE_BIAS), f);
-        sums.biasGradients(topology, outputs, f, own.bias(WeightPart.UP_BIAS), f);
+        try (ExpertCall call = calls.take()) {
+            runner.run(call.wgrad.up(topology, x, inputWeights, dPre, own.up()));
+            int f = own.shape().ffnHiddenSize();
+            BiasGradients biases = call.biasGradients.of(topology, dPre, false, null);
+            biases.add(0, f, own.bias(WeightPart.GATE_BIAS));
+            biases.add(f, f, own.bias(WeightPart.UP_BIAS));
+        }
     }
 
     @Override
@@ -195,21 +204,29 @@ final class CpuExpertKernels implements ExpertKernels {
             @Nullable Matrix dInputWeights) {
         Topology topology = plan.topology();
         ExpertOperands.aggregate(SPACE, topology, dRows, inputWeights, x, dX, dInputWeights);
-        sums.rows(dRows, new SlotWeights(topology, inputWeights), dX, accumulate);
-        if (x != null && dInputWeights != null) {
-            sums.inputWeightGradients(topology, x, dRows, dInputWeights);
+        try (ExpertCall call = calls.take()) {
+            call.rowSums.set(topology, dRows, inputWeights, dX, accumulate).run();
+            if (x != null && dInputWeights != null) {
+                call.inputWeightGradients.set(topology, x, dRows, dInputWeights).run();
+            }
         }
     }
 
     @Override
     public void activate(Activation activation, boolean gated, Matrix pre, Matrix hidden) {
         ExpertOperands.activate(SPACE, gated, pre, hidden);
-        activations.forward(constants(activation), gated, pre, hidden);
+        try (ExpertCall call = calls.take()) {
+            call.activations.forward(constants(activation), gated, pre, hidden).run();
+        }
     }
 
     @Override
     public void activateBackward(Activation activation, boolean gated, Matrix pre, Matrix dHidden, Matrix dPre) {
         ExpertOperands.activateBackward(SPACE, gated, pre, dHidden, dPre);
-        activations.backward(constants(activation), gated, pre, dHidden, dPre);
+        try (ExpertCall call = calls.take()) {
+            call.activations
+                    .backward(constants(activation), gated, pre, dHidden, dPre)
+                    .run();
+        }
     }
 }

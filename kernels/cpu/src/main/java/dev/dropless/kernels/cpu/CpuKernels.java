@@ -20,7 +20,7 @@ final class CpuKernels implements Kernels {
         this.tile = tile;
         this.tasks = new CpuTaskRunner(threads);
         this.memory = new PooledMemory(tile::allocate);
-        ProductRunner runner = new ProductRunner(tile, tasks, new Scratch.Pool(tile));
+        ProductRunner runner = new ProductRunner(tile, tasks, new Pool<>(pool -> new Scratch(tile)));
         this.blockSparse = new CpuBlockSparseKernels(runner);
         this.experts = new CpuExpertKernels(runner);
     }

@@ -3,6 +3,7 @@ package dev.dropless.kernels.cpu;
 import dev.dropless.blocksparse.ExpertShape;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.topology.Topology;
+import org.jspecify.annotations.Nullable;
 
 /**
  * g = dY Down^T; on the finished tile hidden is recomputed where wanted, g is multiplied with it for the gradient of the combine weights, and the
@@ -10,41 +11,68 @@ import dev.dropless.topology.Topology;
  */
 final class DownDgradProduct extends RowProduct {
 
+    private ExpertShape shape = Nothing.WEIGHTS.shape();
+    private FloatActivation activation = Nothing.ACTIVATION;
+    private Matrix dY = Nothing.MATRIX;
+    private @Nullable Matrix combineWeights;
+    private Matrix pre = Nothing.MATRIX;
+    private Matrix hidden = Nothing.MATRIX;
+    private boolean recomputeHidden;
+    private Matrix dPre = Nothing.MATRIX;
+    private Storage partialDots = Nothing.STORAGE;
+
+    DownDgradProduct(TileKernels kernels) {
+        super(kernels, true);
+    }
+
     /**
-     * The matrices of {@link dev.dropless.blocksparse.spi.ExpertKernels#downDgrad}.
+     * Takes the operands of {@link dev.dropless.blocksparse.spi.ExpertKernels#downDgrad}.
      *
      * @param partialDots receives, for each row and panel, the sum over the panel of hidden g; or is empty. Panels are summed later in order, so
      *     that the sum does not depend on which threads computed them.
      */
-    record Operands(
+    DownDgradProduct set(
+            Topology topology,
             Matrix dY,
-            SlotWeights combineWeights,
+            @Nullable Matrix combineWeights,
+            CpuExpertWeights experts,
+            FloatActivation activation,
             Matrix pre,
             Matrix hidden,
             boolean recomputeHidden,
             Matrix dPre,
-            Storage partialDots) {}
-
-    private final ExpertShape shape;
-    private final FloatActivation activation;
-    private final Operands operands;
-
-    DownDgradProduct(
-            TileKernels kernels,
-            Topology topology,
-            CpuExpertWeights experts,
-            FloatActivation activation,
-            Operands operands) {
-        super(kernels, topology, experts.down(), true);
+            Storage partialDots) {
+        set(topology, experts.down());
         this.shape = experts.shape();
         this.activation = activation;
-        this.operands = operands;
+        this.dY = dY;
+        this.combineWeights = combineWeights;
+        this.pre = pre;
+        this.hidden = hidden;
+        this.recomputeHidden = recomputeHidden;
+        this.dPre = dPre;
+        this.partialDots = partialDots;
+        return this;
     }
 
     @Override
-    void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
-        weights.readColumns(
-                kernels, operands.dY, topology.tokenOfRow(row), k, depth, target, offset, scratch.buffer(0, depth));
+    public void clear() {
+        set(
+                Nothing.TOPOLOGY,
+                Nothing.MATRIX,
+                null,
+                Nothing.WEIGHTS,
+                Nothing.ACTIVATION,
+                Nothing.MATRIX,
+                Nothing.MATRIX,
+                false,
+                Nothing.MATRIX,
+                Nothing.STORAGE);
+    }
+
+    @Override
+    void packRow(int row, int k, int depth, int offset, Scratch scratch) {
+        weights.readColumns(kernels, dY, topology.tokenOfRow(row), k, depth, scratch.rowsStorage(), offset, 0, scratch);
     }
 
     @Override
@@ -61,39 +89,39 @@ final class DownDgradProduct extends RowProduct {
         float[] factors = scratch.buffer(4, rows);
         Storage gate = scratch.bufferStorage(0);
         Storage up = scratch.bufferStorage(1);
-        Storage hidden = scratch.bufferStorage(2);
-        readTile(operands.pre, first, rows, f, count, gate, TileKernels.PANEL);
+        Storage activated = scratch.bufferStorage(2);
+        readTile(pre, first, rows, f, count, gate, TileKernels.PANEL);
         if (shape.gated()) {
-            readTile(operands.pre, first, rows, ffn + f, count, up, TileKernels.PANEL);
+            readTile(pre, first, rows, ffn + f, count, up, TileKernels.PANEL);
         }
-        if (!operands.recomputeHidden && operands.partialDots.elements() > 0) {
-            readTile(operands.hidden, first, rows, f, count, hidden, TileKernels.PANEL);
+        if (!recomputeHidden && partialDots.elements() > 0) {
+            readTile(hidden, first, rows, f, count, activated, TileKernels.PANEL);
         }
         for (int i = 0; i < rows; i++) {
-            factors[i] = operands.combineWeights.ofRow(first + i);
+            factors[i] = SlotWeights.ofRow(combineWeights, topology, first + i);
         }
         int panels = panels(expert);
         kernels.differentiateTile(
                 activation,
                 shape.gated(),
-                operands.recomputeHidden,
+                recomputeHidden,
                 rows,
                 scratch.results,
                 offset,
                 gate,
                 up,
-                hidden,
+                activated,
                 scratch.bufferStorage(4),
-                operands.partialDots,
+                partialDots,
                 first * panels + panel,
                 panels,
                 scratch.bufferStorage(3));
-        if (operands.recomputeHidden) {
-            writeTile(hidden, 0, TileKernels.PANEL, count, operands.hidden, first, rows, f);
+        if (recomputeHidden) {
+            writeTile(activated, 0, TileKernels.PANEL, count, hidden, first, rows, f);
         }
-        writeTile(gate, 0, TileKernels.PANEL, count, operands.dPre, first, rows, f);
+        writeTile(gate, 0, TileKernels.PANEL, count, dPre, first, rows, f);
         if (shape.gated()) {
-            writeTile(up, 0, TileKernels.PANEL, count, operands.dPre, first, rows, ffn + f);
+            writeTile(up, 0, TileKernels.PANEL, count, dPre, first, rows, ffn + f);
         }
     }
 }

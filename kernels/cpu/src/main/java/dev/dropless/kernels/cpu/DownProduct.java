@@ -7,15 +7,25 @@ import dev.dropless.topology.Topology;
 /** out = hidden Down + downBias. */
 final class DownProduct extends RowProduct {
 
-    private final Matrix hidden;
-    private final CpuExpertWeights experts;
-    private final Matrix out;
+    private Matrix hidden = Nothing.MATRIX;
+    private CpuExpertWeights experts = Nothing.WEIGHTS;
+    private Matrix out = Nothing.MATRIX;
 
-    DownProduct(TileKernels kernels, Topology topology, Matrix hidden, CpuExpertWeights experts, Matrix out) {
-        super(kernels, topology, experts.down(), false);
+    DownProduct(TileKernels kernels) {
+        super(kernels, false);
+    }
+
+    DownProduct set(Topology topology, Matrix hidden, CpuExpertWeights experts, Matrix out) {
+        set(topology, experts.down());
         this.hidden = hidden;
         this.experts = experts;
         this.out = out;
+        return this;
+    }
+
+    @Override
+    public void clear() {
+        set(Nothing.TOPOLOGY, Nothing.MATRIX, Nothing.WEIGHTS, Nothing.MATRIX);
     }
 
     @Override
@@ -24,8 +34,8 @@ final class DownProduct extends RowProduct {
     }
 
     @Override
-    void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
-        packTerms(hidden, row, k, depth, target, offset);
+    void packRow(int row, int k, int depth, int offset, Scratch scratch) {
+        packTerms(hidden, row, k, depth, offset, scratch);
     }
 
     @Override

@@ -216,7 +216,8 @@ final class PackedWeights {
      *
      * @param column first packed column, a multiple of PANEL
      * @param n number of packed columns, a multiple of PANEL; those that are padding become zero
-     * @param buffer scratch of n elements
+     * @param target floats in an array
+     * @param buffer which of the buffers of {@code scratch} may be overwritten
      */
     void readColumns(
             TileKernels kernels,
@@ -224,23 +225,26 @@ final class PackedWeights {
             long row,
             int column,
             int n,
-            float[] target,
+            Storage target,
             int offset,
-            float[] buffer) {
+            int buffer,
+            Scratch scratch) {
         int lane = lane();
         int first = column / parts;
         int width = n / parts;
         int present = Math.min(width, outputs - first);
         if (parts == 1) {
             Rows.read(kernels, matrix, row, first, present, target, offset);
-            Arrays.fill(target, offset + present, offset + width, 0f);
+            int start = target.base() + offset;
+            Arrays.fill(target.array(), start + present, start + width, 0f);
             return;
         }
+        float[] line = scratch.buffer(buffer, width);
         for (int part = 0; part < parts; part++) {
-            Rows.read(kernels, matrix, row, (long) part * outputs + first, present, buffer, 0);
-            Arrays.fill(buffer, present, width, 0f);
+            Rows.read(kernels, matrix, row, (long) part * outputs + first, present, scratch.bufferStorage(buffer), 0);
+            Arrays.fill(line, present, width, 0f);
             for (int c = 0; c < width; c += lane) {
-                System.arraycopy(buffer, c, target, offset + c * parts + part * lane, lane);
+                target.write(line, c, lane, offset + c * parts + part * lane);
             }
         }
     }
@@ -295,9 +299,8 @@ final class PackedWeights {
         }
         int columns = count * PANEL;
         float[] line = scratch.buffer(1, columns);
-        float[] buffer = scratch.buffer(2, columns);
         for (int r = 0; r < rows; r++) {
-            readColumns(kernels, matrix, row + r, panel * PANEL, columns, line, 0, buffer);
+            readColumns(kernels, matrix, row + r, panel * PANEL, columns, scratch.bufferStorage(1), 0, 2, scratch);
             for (int p = 0; p < count; p++) {
                 int to = p * scratch.panelStride + (k + r) * PANEL;
                 scratch.packed().write(line, p * PANEL, PANEL, to);

@@ -31,9 +31,9 @@ final class ProductRunner {
 
     private final TileKernels kernels;
     private final TaskRunner tasks;
-    private final Scratch.Pool scratches;
+    private final Pool<Scratch> scratches;
 
-    ProductRunner(TileKernels kernels, TaskRunner tasks, Scratch.Pool scratches) {
+    ProductRunner(TileKernels kernels, TaskRunner tasks, Pool<Scratch> scratches) {
         this.kernels = kernels;
         this.tasks = tasks;
         this.scratches = scratches;
@@ -59,23 +59,25 @@ final class ProductRunner {
         return tasks;
     }
 
-    Scratch.Pool scratches() {
+    Pool<Scratch> scratches() {
         return scratches;
     }
 
     void run(Product product) {
         Scratch own = scratches.take();
-        Call call = own.call;
-        call.work.list(product, tasks.parallelism());
-        call.runner = this;
-        call.product = product;
-        tasks.run(call.work.size(), call);
-        call.product = null; // do not keep weights alive
-        scratches.give(own);
+        try {
+            Call call = own.call;
+            call.work.list(product, tasks.parallelism());
+            call.runner = this;
+            call.product = product;
+            tasks.run(call.work.size(), call);
+        } finally {
+            scratches.give(own);
+        }
     }
 
     /** A product and its tasks. Kept with the memory of whoever started it, so that a call allocates none. */
-    static final class Call implements IntConsumer {
+    static final class Call implements IntConsumer, Pool.Reusable {
         private final WorkList work = new WorkList();
         private @Nullable ProductRunner runner;
         private @Nullable Product product;
@@ -84,22 +86,30 @@ final class ProductRunner {
         public void accept(int i) {
             Objects.requireNonNull(runner).compute(Objects.requireNonNull(product), work, i);
         }
+
+        @Override
+        public void clear() {
+            product = null;
+        }
     }
 
     private void compute(Product product, WorkList work, int i) {
         Scratch scratch = scratches.take();
-        Tile tile = scratch.tile;
-        tile.group = work.group(i);
-        tile.row = work.row(i);
-        tile.rows = work.rows(i);
-        tile.panel = work.panel(i);
-        tile.panels = work.panels(i);
-        if (product.form() == Product.Form.WEIGHTS_LEFT) {
-            computeTransposed(product, tile, scratch);
-        } else {
-            compute(product, tile, scratch);
+        try {
+            Tile tile = scratch.tile;
+            tile.group = work.group(i);
+            tile.row = work.row(i);
+            tile.rows = work.rows(i);
+            tile.panel = work.panel(i);
+            tile.panels = work.panels(i);
+            if (product.form() == Product.Form.WEIGHTS_LEFT) {
+                computeTransposed(product, tile, scratch);
+            } else {
+                compute(product, tile, scratch);
+            }
+        } finally {
+            scratches.give(scratch);
         }
-        scratches.give(scratch);
     }
 
     private void compute(Product product, Tile task, Scratch scratch) {

@@ -6,19 +6,26 @@ import dev.dropless.topology.Topology;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/** Rows of every expert times that expert's weights, or times their transpose: the groups are the experts. */
-abstract class RowProduct extends Product {
+/**
+ * Rows of every expert times that expert's weights, or times their transpose: the groups are the experts. Holds the operands of one call at a time and is used
+ * again, so that a call allocates nothing.
+ */
+abstract class RowProduct extends Product implements Pool.Reusable {
 
     final TileKernels kernels;
-    final Topology topology;
-    final PackedWeights weights;
     private final boolean transposed;
+    Topology topology = Nothing.TOPOLOGY;
+    PackedWeights weights = Nothing.WEIGHTS.down();
 
-    RowProduct(TileKernels kernels, Topology topology, PackedWeights weights, boolean transposed) {
+    RowProduct(TileKernels kernels, boolean transposed) {
         this.kernels = kernels;
-        this.topology = topology;
-        this.weights = weights;
         this.transposed = transposed;
+    }
+
+    /** What the next call computes with, beside the operands of the subclass. */
+    final void set(Topology plan, PackedWeights projection) {
+        topology = plan;
+        weights = projection;
     }
 
     @Override
@@ -60,7 +67,7 @@ abstract class RowProduct extends Product {
     void packRows(int expert, int row, int rows, int k, int depth, Scratch scratch) {
         int first = topology.offset(expert) + row;
         for (int i = 0; i < rows; i++) {
-            packRow(first + i, k, depth, scratch.rows, scratch.rowsOffset + i * TileKernels.ROW_STRIDE, scratch);
+            packRow(first + i, k, depth, scratch.rowsOffset + i * TileKernels.ROW_STRIDE, scratch);
         }
     }
 
@@ -72,17 +79,17 @@ abstract class RowProduct extends Product {
                 && weights.inputs() % 2 == 0;
     }
 
-    /** Copies elements, or pairs of elements, k..k+depth-1 of a row of a matrix. */
-    final void packTerms(Matrix matrix, long row, int k, int depth, float[] target, int offset) {
+    /** Copies elements, or pairs of elements, k..k+depth-1 of a row of a matrix to {@code scratch.rows}. */
+    final void packTerms(Matrix matrix, long row, int k, int depth, int offset, Scratch scratch) {
         if (paired()) {
-            kernels.pairTerms(depth, matrix.segment(), matrix.index(row, 2L * k), target, offset);
+            kernels.pairTerms(depth, matrix.segment(), matrix.index(row, 2L * k), scratch.rows, offset);
         } else {
-            Rows.read(kernels, matrix, row, k, depth, target, offset);
+            Rows.read(kernels, matrix, row, k, depth, scratch.rowsStorage(), offset);
         }
     }
 
-    /** Copies elements k..k+depth-1 of one row of the topology. */
-    abstract void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch);
+    /** Copies elements k..k+depth-1 of one row of the topology to {@code scratch.rows}. */
+    abstract void packRow(int row, int k, int depth, int offset, Scratch scratch);
 
     /** Adds elements first.. of an expert's bias to {@code count} columns of a tile. */
     final void addBias(

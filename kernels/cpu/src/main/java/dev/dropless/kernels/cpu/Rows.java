@@ -45,8 +45,8 @@ final class Rows {
         }
     }
 
-    /** As {@link #read(Matrix, long, long, int, float[], int)}, by the kernels' own conversion as far as there is one. */
-    static void read(TileKernels kernels, Matrix matrix, long row, long column, int n, float[] target, int offset) {
+    /** As {@link #read(Matrix, long, long, int, float[], int)}, by the kernels' own conversion as far as there is one; to floats in an array. */
+    static void read(TileKernels kernels, Matrix matrix, long row, long column, int n, Storage target, int offset) {
         long index = matrix.index(row, column);
         int done = 0;
         if (narrow(matrix.type()) && kernels.converts(Format.of(matrix.type()), Format.F32)) {
@@ -59,16 +59,17 @@ final class Rows {
                     index,
                     TileKernels.BLOCK,
                     Format.F32,
-                    MemorySegment.ofArray(target),
+                    target.segment(),
                     offset,
                     TileKernels.BLOCK);
             done = blocks * TileKernels.BLOCK;
         }
-        read(matrix.segment(), matrix.type(), index + done, n - done, target, offset + done);
+        int to = target.base() + offset + done;
+        read(matrix.segment(), matrix.type(), index + done, n - done, target.array(), to);
     }
 
-    /** As {@link #write(float[], int, int, Matrix, long, long)}, by the kernels' own conversion as far as there is one. */
-    static void write(TileKernels kernels, float[] source, int offset, int n, Matrix matrix, long row, long column) {
+    /** As {@link #write(float[], int, int, Matrix, long, long)}, by the kernels' own conversion as far as there is one; from floats in an array. */
+    static void write(TileKernels kernels, Storage source, int offset, int n, Matrix matrix, long row, long column) {
         long index = matrix.index(row, column);
         int done = 0;
         if (narrow(matrix.type()) && kernels.converts(Format.F32, Format.of(matrix.type()))) {
@@ -77,7 +78,7 @@ final class Rows {
                     blocks,
                     TileKernels.BLOCK,
                     Format.F32,
-                    MemorySegment.ofArray(source),
+                    source.segment(),
                     offset,
                     TileKernels.BLOCK,
                     Format.of(matrix.type()),
@@ -86,7 +87,8 @@ final class Rows {
                     TileKernels.BLOCK);
             done = blocks * TileKernels.BLOCK;
         }
-        write(source, offset + done, n - done, matrix.segment(), matrix.type(), index + done);
+        int from = source.base() + offset + done;
+        write(source.array(), from, n - done, matrix.segment(), matrix.type(), index + done);
     }
 
     /** Converts a run of numbers one by one. */

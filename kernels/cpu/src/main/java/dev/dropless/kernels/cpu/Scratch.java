@@ -1,12 +1,9 @@
 package dev.dropless.kernels.cpu;
 
-import java.util.ArrayDeque;
-
 /** What one thread needs for one tile: packed operands, results, row buffers. Grown when needed and reused, so that tiles allocate nothing. */
-final class Scratch {
+final class Scratch implements Pool.Reusable {
 
-    private static final float[] EMPTY = {};
-    private static final Storage NONE = Storage.of(EMPTY);
+    private static final Storage NONE = Nothing.STORAGE;
     /**
      * Least size of an array of panels: 2 MB, which the usual garbage collector places at a page by itself and never moves, where smaller ones begin anywhere. Vectors of
      * panels then lie within a cache line each; where they cross lines, products in Java take half as long again.
@@ -17,7 +14,7 @@ final class Scratch {
     final TileKernels kernels;
 
     /** Packed block of rows, stride {@link TileKernels#ROW_STRIDE}. */
-    float[] rows = EMPTY;
+    float[] rows = NONE.array();
 
     private Storage rowsStorage = NONE;
     /** Where the rows begin that are packed next. */
@@ -166,23 +163,9 @@ final class Scratch {
         return buffers[index];
     }
 
-    /** Those not in use, so that there are never more than threads at work. */
-    static final class Pool {
-        private final ArrayDeque<Scratch> free = new ArrayDeque<>();
-        private final TileKernels kernels;
-
-        Pool(TileKernels kernels) {
-            this.kernels = kernels;
-        }
-
-        synchronized Scratch take() {
-            Scratch scratch = free.poll();
-            return scratch == null ? new Scratch(kernels) : scratch;
-        }
-
-        synchronized void give(Scratch scratch) {
-            scratch.panels = NONE; // do not keep weights alive
-            free.push(scratch);
-        }
+    @Override
+    public void clear() {
+        panels = NONE;
+        call.clear();
     }
 }

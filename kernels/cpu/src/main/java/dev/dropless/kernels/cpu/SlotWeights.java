@@ -4,20 +4,17 @@ import dev.dropless.blocksparse.Matrix;
 import dev.dropless.topology.Topology;
 import org.jspecify.annotations.Nullable;
 
-/** A number per slot, [T, k], seen by row; all ones where the matrix is null. */
-record SlotWeights(Topology topology, @Nullable Matrix values) {
+/** Reads a number per slot, [T, k], by slot or by row; all ones where the matrix is null. */
+final class SlotWeights {
 
-    /** True if every weight is one, so that nothing needs scaling. */
-    boolean absent() {
-        return values == null;
+    private SlotWeights() {}
+
+    static float ofRow(@Nullable Matrix weights, Topology topology, int row) {
+        return weights == null ? 1 : ofSlot(weights, topology, topology.slotOfRow(row));
     }
 
-    float ofRow(int row) {
-        return values == null ? 1 : ofSlot(topology.slotOfRow(row));
-    }
-
-    float ofSlot(int slot) {
+    static float ofSlot(@Nullable Matrix weights, Topology topology, int slot) {
         int k = topology.topK();
-        return values == null ? 1 : (float) values.get(slot / k, slot % k);
+        return weights == null ? 1 : (float) weights.get(slot / k, slot % k);
     }
 }

@@ -25,22 +25,26 @@ final class Storage {
     private final float @Nullable [] floats;
     private final int base;
     private final MemorySegment segment;
+    /** The array in which elements of another format lie from its beginning on; a segment would wrap it anew whenever it is asked. */
+    private final @Nullable Object narrow;
 
-    private Storage(Format format, float @Nullable [] floats, int base, MemorySegment segment) {
+    private Storage(
+            Format format, float @Nullable [] floats, int base, MemorySegment segment, @Nullable Object narrow) {
         this.format = format;
         this.floats = floats;
+        this.narrow = narrow;
         this.base = base;
         this.segment = segment;
     }
 
     /** A view of an array. */
     static Storage of(float[] array) {
-        return new Storage(Format.F32, array, 0, MemorySegment.ofArray(array));
+        return new Storage(Format.F32, array, 0, MemorySegment.ofArray(array), null);
     }
 
     /** A view of native memory. */
     static Storage of(Format format, MemorySegment segment) {
-        return new Storage(format, null, 0, segment);
+        return new Storage(format, null, 0, segment, null);
     }
 
     /** A new array, garbage once the last reference is gone. */
@@ -49,10 +53,16 @@ final class Storage {
             case F32 -> {
                 float[] array = new float[Math.addExact(elements, LEAD)];
                 MemorySegment segment = MemorySegment.ofArray(array).asSlice((long) LEAD * Float.BYTES);
-                yield new Storage(format, array, LEAD, segment);
+                yield new Storage(format, array, LEAD, segment, null);
             }
-            case BF16, F16 -> of(format, MemorySegment.ofArray(new short[elements]));
-            case INT8 -> of(format, MemorySegment.ofArray(new byte[elements]));
+            case BF16, F16 -> {
+                short[] array = new short[elements];
+                yield new Storage(format, null, 0, MemorySegment.ofArray(array), array);
+            }
+            case INT8 -> {
+                byte[] array = new byte[elements];
+                yield new Storage(format, null, 0, MemorySegment.ofArray(array), array);
+            }
         };
     }
 
@@ -80,6 +90,12 @@ final class Storage {
         return base;
     }
 
+    /** The array of numbers narrower than floats in which this is, from its first element on, or null where there is none. */
+    @Nullable
+    Object narrowArray() {
+        return narrow;
+    }
+
     MemorySegment segment() {
         return segment;
     }
@@ -103,17 +119,7 @@ final class Storage {
     /** Reads rows of a panel into an array of floats, by the kernels' own conversion where there is one. */
     void widen(TileKernels kernels, int index, int rows, Storage target, int offset) {
         if (kernels.converts(format, Format.F32)) {
-            kernels.convertRows(
-                    rows,
-                    TileKernels.PANEL,
-                    format,
-                    segment,
-                    index,
-                    TileKernels.PANEL,
-                    Format.F32,
-                    target.segment(),
-                    offset,
-                    TileKernels.PANEL);
+            kernels.widenRows(rows, this, index, target, offset);
         } else {
             read(index, rows * TileKernels.PANEL, target.array(), target.base() + offset);
         }

@@ -269,6 +269,20 @@ interface TileKernels {
         throw new UnsupportedOperationException("%s to %s".formatted(from, to));
     }
 
+    /**
+     * Copies rows of a packed panel as floats to an array, from a format that {@link #converts}.
+     *
+     * @param rows how many, of PANEL elements
+     * @param sourceOffset first element of the source
+     * @param target floats in an array
+     * @param targetOffset first element of the target
+     */
+    default void widenRows(int rows, Storage source, int sourceOffset, Storage target, int targetOffset) {
+        MemorySegment from = source.segment();
+        MemorySegment to = target.segment();
+        convertRows(rows, PANEL, source.format(), from, sourceOffset, PANEL, Format.F32, to, targetOffset, PANEL);
+    }
+
     /** y[i] = fma(alpha, x[i], y[i]). */
     void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset);
 

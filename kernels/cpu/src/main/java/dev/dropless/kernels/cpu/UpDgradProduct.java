@@ -6,13 +6,23 @@ import dev.dropless.topology.Topology;
 /** dRows = dPre W^T, where k runs over packed columns: gate and up in turn. */
 final class UpDgradProduct extends RowProduct {
 
-    private final Matrix dPre;
-    private final Matrix dRows;
+    private Matrix dPre = Nothing.MATRIX;
+    private Matrix dRows = Nothing.MATRIX;
 
-    UpDgradProduct(TileKernels kernels, Topology topology, Matrix dPre, CpuExpertWeights experts, Matrix dRows) {
-        super(kernels, topology, experts.up(), true);
+    UpDgradProduct(TileKernels kernels) {
+        super(kernels, true);
+    }
+
+    UpDgradProduct set(Topology topology, Matrix dPre, CpuExpertWeights experts, Matrix dRows) {
+        set(topology, experts.up());
         this.dPre = dPre;
         this.dRows = dRows;
+        return this;
+    }
+
+    @Override
+    public void clear() {
+        set(Nothing.TOPOLOGY, Nothing.MATRIX, Nothing.WEIGHTS, Nothing.MATRIX);
     }
 
     /** The rows of an expert follow each other. */
@@ -27,8 +37,8 @@ final class UpDgradProduct extends RowProduct {
     }
 
     @Override
-    void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
-        weights.readColumns(kernels, dPre, row, k, depth, target, offset, scratch.buffer(0, depth));
+    void packRow(int row, int k, int depth, int offset, Scratch scratch) {
+        weights.readColumns(kernels, dPre, row, k, depth, scratch.rowsStorage(), offset, 0, scratch);
     }
 
     @Override

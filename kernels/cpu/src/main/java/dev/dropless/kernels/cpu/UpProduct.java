@@ -10,42 +10,51 @@ import org.jspecify.annotations.Nullable;
 /** pre = v x W + b and hidden = activation(pre): tokens are gathered by the copy of rows, the activation runs on the finished tile. */
 final class UpProduct extends RowProduct {
 
-    private final Matrix x;
-    private final SlotWeights inputWeights;
-    private final CpuExpertWeights experts;
-    private final FloatActivation activation;
-    private final @Nullable Matrix pre;
-    private final Matrix hidden;
+    private Matrix x = Nothing.MATRIX;
+    private @Nullable Matrix inputWeights;
+    private CpuExpertWeights experts = Nothing.WEIGHTS;
+    private FloatActivation activation = Nothing.ACTIVATION;
+    private @Nullable Matrix pre;
+    private Matrix hidden = Nothing.MATRIX;
 
-    UpProduct(
-            TileKernels kernels,
+    UpProduct(TileKernels kernels) {
+        super(kernels, false);
+    }
+
+    UpProduct set(
             Topology topology,
             Matrix x,
-            SlotWeights inputWeights,
+            @Nullable Matrix inputWeights,
             CpuExpertWeights experts,
             FloatActivation activation,
             @Nullable Matrix pre,
             Matrix hidden) {
-        super(kernels, topology, experts.up(), false);
+        set(topology, experts.up());
         this.x = x;
         this.inputWeights = inputWeights;
         this.experts = experts;
         this.activation = activation;
         this.pre = pre;
         this.hidden = hidden;
+        return this;
+    }
+
+    @Override
+    public void clear() {
+        set(Nothing.TOPOLOGY, Nothing.MATRIX, null, Nothing.WEIGHTS, Nothing.ACTIVATION, null, Nothing.MATRIX);
     }
 
     /** A weighted input is no bfloat16 any more. */
     @Override
     boolean paired() {
-        return inputWeights.absent() && canPair(x);
+        return inputWeights == null && canPair(x);
     }
 
     @Override
-    void packRow(int row, int k, int depth, float[] target, int offset, Scratch scratch) {
-        packTerms(x, topology.tokenOfRow(row), k, depth, target, offset);
-        if (!inputWeights.absent()) {
-            kernels.scale(depth, inputWeights.ofRow(row), target, offset);
+    void packRow(int row, int k, int depth, int offset, Scratch scratch) {
+        packTerms(x, topology.tokenOfRow(row), k, depth, offset, scratch);
+        if (inputWeights != null) {
+            kernels.scale(depth, SlotWeights.ofRow(inputWeights, topology, row), scratch.rows, offset);
         }
     }
 

@@ -82,24 +82,40 @@ final class VectorConversions {
             return convertNative(format, widens, n, narrow, index, floats, f);
         }
         Object array = array(narrow);
-        if (array instanceof byte[] bytes && format == Format.INT8) {
-            widenInt8(n, bytes, (int) (narrow.address() + index), floats, f);
-            return true;
-        }
-        if (!(array instanceof short[] shorts) || narrow.address() % Short.BYTES != 0) {
+        int bytes = format.bytes();
+        if (array == null || narrow.address() % bytes != 0) {
             return false;
         }
-        int i = (int) (narrow.address() / Short.BYTES + index);
-        if (format == Format.BF16) {
-            if (widens) {
-                widenBf16(n, shorts, i, floats, f);
-            } else {
-                narrowBf16(n, floats, f, shorts, i);
-            }
-        } else if (widens) {
-            widenF16(n, shorts, i, floats, f);
+        int i = (int) (narrow.address() / bytes + index);
+        return widens ? widen(format, n, array, i, floats, f) : narrow(format, n, floats, f, array, i);
+    }
+
+    /**
+     * Widens a run of numbers in an array of their own kind.
+     *
+     * @param n a multiple of TileKernels.BLOCK
+     * @return false, and nothing is done, where the array is one of another kind
+     */
+    static boolean widen(Format format, int n, Object source, int from, float[] target, int to) {
+        if (source instanceof byte[] bytes && format == Format.INT8) {
+            widenInt8(n, bytes, from, target, to);
+        } else if (source instanceof short[] shorts && format == Format.BF16) {
+            widenBf16(n, shorts, from, target, to);
+        } else if (source instanceof short[] shorts && format == Format.F16) {
+            widenF16(n, shorts, from, target, to);
         } else {
-            narrowF16(n, floats, f, shorts, i);
+            return false;
+        }
+        return true;
+    }
+
+    private static boolean narrow(Format format, int n, float[] source, int from, Object target, int to) {
+        if (target instanceof short[] shorts && format == Format.BF16) {
+            narrowBf16(n, source, from, shorts, to);
+        } else if (target instanceof short[] shorts && format == Format.F16) {
+            narrowF16(n, source, from, shorts, to);
+        } else {
+            return false;
         }
         return true;
     }

@@ -173,6 +173,19 @@ final class VectorKernels implements TileKernels {
     }
 
     @Override
+    public void widenRows(int rows, Storage source, int sourceOffset, Storage target, int targetOffset) {
+        Object array = source.narrowArray();
+        if (array == null) {
+            TileKernels.super.widenRows(rows, source, sourceOffset, target, targetOffset);
+            return;
+        }
+        Rows.check(rows, PANEL, source.segment(), source.format(), sourceOffset, PANEL);
+        Rows.check(rows, PANEL, target.segment(), Format.F32, targetOffset, PANEL);
+        int to = target.base() + targetOffset;
+        VectorConversions.widen(source.format(), rows * PANEL, array, sourceOffset, target.array(), to);
+    }
+
+    @Override
     public void axpy(int n, float alpha, float[] x, int xOffset, float[] y, int yOffset) {
         int end = FLOATS.loopBound(n);
         FloatVector factor = FloatVector.broadcast(FLOATS, alpha);

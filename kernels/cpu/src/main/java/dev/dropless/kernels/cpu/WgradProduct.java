@@ -9,28 +9,45 @@ import org.jspecify.annotations.Nullable;
  * Weight gradients: dW_e += (scaled rows of inputs)^T (scaled rows of output gradients), where k runs over the rows of an expert. Experts without rows are
  * not touched.
  */
-final class WgradProduct extends Product {
-
-    /** One side of the product: rows of a matrix, by token or by row, each times its slot's weight. Those of the outputs are all one. */
-    record Side(Topology topology, Matrix matrix, boolean byToken, SlotWeights weights) {
-
-        long matrixRow(int row) {
-            return byToken ? topology.tokenOfRow(row) : row;
-        }
-    }
+final class WgradProduct extends Product implements Pool.Reusable {
 
     private final TileKernels kernels;
-    private final Topology topology;
-    private final Side inputs;
-    private final Side outputs;
-    private final PackedWeights gradients;
+    private final ExpertRows inputs = new ExpertRows();
+    /** Unweighted. */
+    private final ExpertRows outputs = new ExpertRows();
 
-    WgradProduct(TileKernels kernels, Topology topology, Side inputs, Side outputs, PackedWeights gradients) {
+    private Topology topology = Nothing.TOPOLOGY;
+    private PackedWeights gradients = Nothing.WEIGHTS.down();
+
+    WgradProduct(TileKernels kernels) {
         this.kernels = kernels;
-        this.topology = topology;
-        this.inputs = inputs;
-        this.outputs = outputs;
-        this.gradients = gradients;
+    }
+
+    /** dDown += (weighted hidden)^T dY. */
+    WgradProduct down(Topology plan, Matrix hidden, Matrix dY, @Nullable Matrix weights, PackedWeights target) {
+        inputs.set(plan, hidden, false, weights);
+        outputs.set(plan, dY, true, null);
+        return into(plan, target);
+    }
+
+    /** dUp += (weighted x)^T dPre. */
+    WgradProduct up(Topology plan, Matrix x, @Nullable Matrix weights, Matrix dPre, PackedWeights target) {
+        inputs.set(plan, x, true, weights);
+        outputs.set(plan, dPre, false, null);
+        return into(plan, target);
+    }
+
+    private WgradProduct into(Topology plan, PackedWeights target) {
+        topology = plan;
+        gradients = target;
+        return this;
+    }
+
+    @Override
+    public void clear() {
+        inputs.clear();
+        outputs.clear();
+        into(Nothing.TOPOLOGY, Nothing.WEIGHTS.down());
     }
 
     @Override
@@ -64,17 +81,17 @@ final class WgradProduct extends Product {
         int height = kernels.interleavedRows();
         int groups = Math.ceilDiv(rows, height);
         float[] line = scratch.buffer(0, groups * height + TileKernels.BLOCK);
-        MemorySegment source = scratch.bufferStorage(0).segment();
+        Storage source = scratch.bufferStorage(0);
         MemorySegment target = scratch.rowsStorage().segment();
         int first = topology.offset(expert) + k;
         for (int r = 0; r < depth; r++) {
-            Rows.read(kernels, inputs.matrix, inputs.matrixRow(first + r), row, rows, line, 0);
-            if (!inputs.weights.absent()) {
-                kernels.scale(rows, inputs.weights.ofRow(first + r), line, 0);
+            Rows.read(kernels, inputs.matrix(), inputs.matrixRow(first + r), row, rows, source, 0);
+            if (inputs.weighted()) {
+                kernels.scale(rows, inputs.weight(first + r), line, 0);
             }
             int to = r * TileKernels.BLOCK;
             int step = depth * TileKernels.BLOCK;
-            kernels.copyRows(groups, TileKernels.BLOCK, source, 0, height, target, to, step);
+            kernels.copyRows(groups, TileKernels.BLOCK, source.segment(), 0, height, target, to, step);
         }
     }
 
@@ -83,10 +100,10 @@ final class WgradProduct extends Product {
         int ready = Math.min(count, panelGroup(depth));
         scratch.packPanels(ready, depth);
         int first = topology.offset(expert) + k;
-        int run = outputs.byToken ? 1 : depth; // consecutive rows of the matrix
+        int run = outputs.byToken() ? 1 : depth; // consecutive rows of the matrix
         for (int r = 0; r < depth; r += run) {
             long row = outputs.matrixRow(first + r);
-            gradients.packColumns(kernels, outputs.matrix, row, run, panel, ready, r, scratch);
+            gradients.packColumns(kernels, outputs.matrix(), row, run, panel, ready, r, scratch);
         }
         return ready;
     }
