@@ -75,15 +75,15 @@ public record Gating(ScoreFunction function, double softCap, boolean noisy) {
         return scores;
     }
 
-    /** Adds the gradient that one row of gate logits gives the logits. */
-    void gateBackward(double[] logits, double[] dGate, double[] dLogits, int offset, int numExperts) {
-        for (int i = offset; i < offset + numExperts; i++) {
+    /** Adds the gradient that {@code count} gate logits, from their beginning on, give the logits from {@code offset} on. */
+    void gateBackward(double[] logits, double[] dGate, double[] dLogits, int offset, int count) {
+        for (int i = 0; i < count; i++) {
             double slope = 1;
             if (softCap > 0) {
-                double tanh = Math.tanh(logits[i] / softCap);
+                double tanh = Math.tanh(logits[offset + i] / softCap);
                 slope = 1 - tanh * tanh;
             }
-            dLogits[i] += dGate[i] * slope;
+            dLogits[offset + i] += dGate[i] * slope;
         }
     }
 }

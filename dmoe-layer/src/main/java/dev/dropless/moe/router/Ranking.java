@@ -1,7 +1,6 @@
 package dev.dropless.moe.router;
 
 import java.util.Arrays;
-import java.util.Comparator;
 
 /** Stable orders of many values. */
 final class Ranking {
@@ -12,12 +11,35 @@ final class Ranking {
      * Positions 0..count-1 of values[offset + i * stride], largest value first, ties to the lower position, NaN last.
      */
     static int[] descending(double[] values, int offset, int stride, int count) {
-        // Double.compare puts NaN last among ascending keys
-        return Arrays.stream(identity(count))
-                .boxed()
-                .sorted(Comparator.comparingDouble(i -> -values[offset + i * stride]))
-                .mapToInt(Integer::intValue)
-                .toArray();
+        int[] sorted = identity(count);
+        int[] merged = new int[count];
+        for (int width = 1; width < count; width *= 2) {
+            for (int from = 0; from < count; from += 2 * width) {
+                int middle = Math.min(from + width, count);
+                merge(values, offset, stride, sorted, from, middle, Math.min(middle + width, count), merged);
+            }
+            int[] other = sorted;
+            sorted = merged;
+            merged = other;
+        }
+        return sorted;
+    }
+
+    /** Merges two ordered runs of positions, the left one first where values are equal. */
+    private static void merge(
+            double[] values, int offset, int stride, int[] source, int from, int middle, int end, int[] target) {
+        int left = from;
+        int right = middle;
+        for (int i = from; i < end; i++) {
+            // Double.compare puts NaN last among ascending keys
+            boolean takesRight = left == middle
+                    || right < end
+                            && Double.compare(
+                                            -values[offset + source[right] * stride],
+                                            -values[offset + source[left] * stride])
+                                    < 0;
+            target[i] = takesRight ? source[right++] : source[left++];
+        }
     }
 
     static int[] identity(int count) {

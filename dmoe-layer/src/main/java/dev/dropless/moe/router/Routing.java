@@ -355,8 +355,26 @@ public final class Routing {
             addToSequences(dUnitNoise, input.sequence(), numExperts(), dNoiseLogits);
             return;
         }
-        for (int i = 0; i < dGate.length; i++) {
-            dNoiseLogits[i] += dGate[i] * noiseDraws[i] * ScoreFunction.sigmoid(noise[i]);
+        addNoiseGradient(noise, noiseDraws, dGate, dNoiseLogits, 0, dGate.length);
+    }
+
+    /** The same as {@link #addGateGradient(double[], double[])} with one row [E], for a token that was routed by itself. */
+    void addGateGradient(int token, double[] dGate, double[] dLogits) {
+        gating.gateBackward(input.logits(), dGate, dLogits, token * numExperts(), numExperts());
+    }
+
+    /** The same as {@link #addNoiseGradient(double[], double[])} with one row [E], for a token that was routed by itself. */
+    void addNoiseGradient(int token, double[] dGate, double[] dNoiseLogits) {
+        double[] noise = input.noiseLogits();
+        if (noiseDraws != null && noise != null) {
+            addNoiseGradient(noise, noiseDraws, dGate, dNoiseLogits, token * numExperts(), numExperts());
+        }
+    }
+
+    private static void addNoiseGradient(
+            double[] noise, double[] draws, double[] dGate, double[] dNoiseLogits, int offset, int count) {
+        for (int i = 0; i < count; i++) {
+            dNoiseLogits[offset + i] += dGate[i] * draws[offset + i] * ScoreFunction.sigmoid(noise[offset + i]);
         }
     }
 

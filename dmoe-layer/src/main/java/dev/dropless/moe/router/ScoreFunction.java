@@ -45,17 +45,31 @@ public enum ScoreFunction {
      */
     public void backward(
             double[] logits, double[] scores, double[] dScores, double[] dLogits, int offset, int numExperts) {
+        backward(logits, scores, offset, dScores, dLogits, offset, numExperts);
+    }
+
+    /** The same with gradients that begin elsewhere in their arrays than the values. */
+    void backward(
+            double[] logits,
+            double[] scores,
+            int offset,
+            double[] dScores,
+            double[] dLogits,
+            int dOffset,
+            int numExperts) {
         switch (this) {
-            case SOFTMAX -> softmaxBackward(scores, dScores, dLogits, offset, numExperts);
+            case SOFTMAX -> softmaxBackward(scores, offset, dScores, dLogits, dOffset, numExperts);
             case SIGMOID -> {
-                for (int i = offset; i < offset + numExperts; i++) {
+                for (int i = 0; i < numExperts; i++) {
                     // sigmoid(-z) keeps its digits where 1 - sigmoid(z) has lost them
-                    dLogits[i] += dScores[i] * scores[i] * sigmoid(-logits[i]);
+                    dLogits[dOffset + i] += dScores[dOffset + i] * scores[offset + i] * sigmoid(-logits[offset + i]);
                 }
             }
             case SQRT_SOFTPLUS -> {
-                for (int i = offset; i < offset + numExperts; i++) {
-                    dLogits[i] += scores[i] == 0 ? 0 : dScores[i] * sigmoid(logits[i]) / (2 * scores[i]);
+                for (int i = 0; i < numExperts; i++) {
+                    double score = scores[offset + i];
+                    dLogits[dOffset + i] +=
+                            score == 0 ? 0 : dScores[dOffset + i] * sigmoid(logits[offset + i]) / (2 * score);
                 }
             }
         }
@@ -100,13 +114,14 @@ public enum ScoreFunction {
         }
     }
 
-    static void softmaxBackward(double[] scores, double[] dScores, double[] dLogits, int offset, int count) {
+    private static void softmaxBackward(
+            double[] scores, int offset, double[] dScores, double[] dLogits, int dOffset, int count) {
         double mean = 0;
-        for (int i = offset; i < offset + count; i++) {
-            mean += scores[i] * dScores[i];
+        for (int i = 0; i < count; i++) {
+            mean += scores[offset + i] * dScores[dOffset + i];
         }
-        for (int i = offset; i < offset + count; i++) {
-            dLogits[i] += scores[i] * (dScores[i] - mean);
+        for (int i = 0; i < count; i++) {
+            dLogits[dOffset + i] += scores[offset + i] * (dScores[dOffset + i] - mean);
         }
     }
 }

@@ -163,7 +163,10 @@ public final class ScoreRouter implements Router {
     public void backward(Routing routing, double[] dWeights, double[] dLogits) {
         Arguments.length("dLogits", dLogits.length, routing.logits().length, "tokens x numExperts");
         if (!frozen) {
-            routing.addGateGradient(gateGradient(routing, dWeights), dLogits);
+            var gradient = new GateGradient(routing, dWeights);
+            for (int token = 0; token < routing.tokens(); token++) {
+                routing.addGateGradient(token, gradient.of(token), dLogits);
+            }
         }
     }
 
@@ -178,26 +181,50 @@ public final class ScoreRouter implements Router {
     public void backwardNoise(Routing routing, double[] dWeights, double[] dNoiseLogits) {
         Arguments.length("dNoiseLogits", dNoiseLogits.length, routing.logits().length, "tokens x numExperts");
         if (!frozen) {
-            routing.addNoiseGradient(gateGradient(routing, dWeights), dNoiseLogits);
+            var gradient = new GateGradient(routing, dWeights);
+            for (int token = 0; token < routing.tokens(); token++) {
+                routing.addNoiseGradient(token, gradient.of(token), dNoiseLogits);
+            }
         }
     }
 
-    private double[] gateGradient(Routing routing, double[] dWeights) {
-        if (routing.topK() != topK) {
-            throw Arguments.mismatch("routing", "one with topK = " + topK, "topK = " + routing.topK());
-        }
-        Arguments.length("dWeights", dWeights.length, routing.weights().length, "tokens x topK");
-        int experts = routing.numExperts();
-        var dScores = new double[routing.logits().length];
-        var dGate = new double[dScores.length];
-        weightRule.backward(routing, dWeights, dScores, dGate);
-        if (weightRule.source() == WeightRule.Source.SCORE) {
-            for (int token = 0; token < routing.tokens(); token++) {
-                gating.function()
-                        .backward(routing.gateLogits(), routing.scores(), dScores, dGate, token * experts, experts);
+    /** The gradient of the gate logits that a gradient of the weights causes, token by token: there is never more of it than a row. */
+    private final class GateGradient {
+        private final Routing routing;
+        private final double[] dWeights;
+        private final double[] dScores;
+        private final double[] dGate;
+        private final double[] raw = new double[topK];
+        private final double[] dRaw = new double[topK];
+
+        GateGradient(Routing routing, double[] dWeights) {
+            if (routing.topK() != topK) {
+                throw Arguments.mismatch("routing", "one with topK = " + topK, "topK = " + routing.topK());
             }
+            if (routing.units() != null) {
+                throw Arguments.mismatch("routing", "one of single tokens", "one of a sequence-level router");
+            }
+            Arguments.length("dWeights", dWeights.length, routing.weights().length, "tokens x topK");
+            this.routing = routing;
+            this.dWeights = dWeights;
+            this.dScores = new double[routing.numExperts()];
+            this.dGate = new double[routing.numExperts()];
         }
-        return dGate;
+
+        /** One token's row [E], valid until the next call. */
+        double[] of(int token) {
+            Arrays.fill(dGate, 0);
+            if (weightRule.source() == WeightRule.Source.SCORE) {
+                Arrays.fill(dScores, 0);
+                weightRule.backward(routing, token, dWeights, raw, dRaw, dScores);
+                int experts = dGate.length;
+                gating.function()
+                        .backward(routing.gateLogits(), routing.scores(), token * experts, dScores, dGate, 0, experts);
+            } else {
+                weightRule.backward(routing, token, dWeights, raw, dRaw, dGate);
+            }
+            return dGate;
+        }
     }
 
     /** Collects the options of a router. */

@@ -205,20 +205,22 @@ public record WeightRule(Source source, @Nullable Normalization normalization, d
         }
     }
 
-    /** Adds the gradients of scores and of gate logits, [T, E] each, that the weights' gradient [T, k] causes. */
-    void backward(Routing routing, double[] dWeights, double[] dScores, double[] dGate) {
-        int k = routing.topK();
+    /**
+     * Adds the gradient of one token's scores, or where weights are made from them of its gate logits, that the weights' gradient causes.
+     *
+     * @param dWeights [T, k]
+     * @param raw scratch [k]
+     * @param dRaw scratch [k]
+     * @param target added to, [E]
+     */
+    void backward(Routing routing, int token, double[] dWeights, double[] raw, double[] dRaw, double[] target) {
         int[] kept = routing.expertIds();
         int[] base = overKept ? kept : routing.selectedIds();
-        var raw = new double[k];
-        var dRaw = new double[k];
-        for (int token = 0; token < routing.tokens(); token++) {
-            int slot = token * k;
-            int row = token * routing.numExperts();
-            raw(routing.gateLogits(), routing.scores(), row, base, slot, raw);
-            divisorBackward(kept, slot, raw, dWeights, dRaw);
-            sourceBackward(routing, base, slot, row, raw, dRaw, source == Source.SCORE ? dScores : dGate);
-        }
+        int slot = token * routing.topK();
+        int row = token * routing.numExperts();
+        raw(routing.gateLogits(), routing.scores(), row, base, slot, raw);
+        divisorBackward(kept, slot, raw, dWeights, dRaw);
+        sourceBackward(routing, base, slot, row, raw, dRaw, target);
     }
 
     private void divisorBackward(int[] kept, int slot, double[] raw, double[] dWeights, double[] dRaw) {
@@ -244,7 +246,7 @@ public record WeightRule(Source source, @Nullable Normalization normalization, d
         for (int j = 0; j < raw.length; j++) {
             int id = ids[slot + j];
             if (id >= 0) {
-                target[row + id] += switch (source) {
+                target[id] += switch (source) {
                     case SCORE -> dRaw[j];
                     case SIGMOID_OF_SELECTED ->
                         dRaw[j] * raw[j] * ScoreFunction.sigmoid(-routing.gateLogits()[row + id]);

@@ -196,6 +196,9 @@ class RouterArgumentsTest {
                         "routing: expected one with topK = 2, found topK = 1",
                         () -> new SparseMixerRouter(0).backward(single, new double[2], new double[8])),
                 refuses(
+                        "routing: expected one of single tokens, found one of a sequence-level router",
+                        () -> router.backward(sequences.route(PLAIN), new double[4], new double[8])),
+                refuses(
                         "routing: expected one of a sequence-level router, found one of single tokens",
                         () -> sequences.backward(routing, new double[4], new double[8])),
                 refuses(
