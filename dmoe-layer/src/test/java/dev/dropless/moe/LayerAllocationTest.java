@@ -8,7 +8,11 @@ import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.spi.BackendOptions;
 import dev.dropless.blocksparse.spi.Backends;
 import dev.dropless.blocksparse.spi.Kernels;
+import dev.dropless.moe.router.Gating;
+import dev.dropless.moe.router.ScoreFunction;
 import dev.dropless.moe.router.ScoreRouter;
+import dev.dropless.moe.router.TopKSelection;
+import dev.dropless.moe.router.WeightRule;
 import java.lang.foreign.Arena;
 import java.lang.management.ManagementFactory;
 import java.util.EnumSet;
@@ -43,8 +47,25 @@ class LayerAllocationTest {
 
     @Test
     void allocatesRoutingAndTopologyOnly() {
-        MoeConfig config = MoeConfig.builder(HIDDEN, FFN, EXPERTS, ScoreRouter.softmaxTopK(TOP_K, true))
+        check(MoeConfig.builder(HIDDEN, FFN, EXPERTS, ScoreRouter.softmaxTopK(TOP_K, true))
+                .build());
+    }
+
+    /** Selected by score plus bias among the experts of the best groups, as in DeepSeek-V3. */
+    @Test
+    void biasedSelectionInGroupsAllocatesNoMore() {
+        var groups = new TopKSelection.GroupLimit(4, 2, TopKSelection.GroupScore.TOP2_SUM);
+        ScoreRouter router = ScoreRouter.builder(TOP_K)
+                .gating(Gating.of(ScoreFunction.SIGMOID))
+                .selection(new TopKSelection(TopKSelection.By.SCORE_PLUS_BIAS, groups))
+                .weightRule(WeightRule.SCORES.normalized(WeightRule.Normalization.SUM))
                 .build();
+        check(MoeConfig.builder(HIDDEN, FFN, EXPERTS, router)
+                .selectionBias(true)
+                .build());
+    }
+
+    private void check(MoeConfig config) {
         Set<Trainable> all = EnumSet.allOf(Trainable.class);
         ForwardOptions options = ForwardOptions.evaluation();
         try (Kernels kernels = Backends.byName("cpu").open(BackendOptions.threads(2));

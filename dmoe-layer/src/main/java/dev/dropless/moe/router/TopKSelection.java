@@ -77,60 +77,92 @@ public record TopKSelection(By by, @Nullable GroupLimit groups) implements Selec
 
     @Override
     public void select(Candidates candidates, int[] expertIds) {
-        int tokens = candidates.input().tokens();
         int experts = candidates.input().numExperts();
         int k = candidates.topK();
-        double[] values = values(candidates);
-        if (groups == null) {
-            for (int token = 0; token < tokens; token++) {
-                best(values, token * experts, experts, expertIds, token * k, k);
+        double[] values = unbiased(candidates);
+        double[] bias = bias(candidates);
+        var biased = new double[bias == null ? 0 : experts];
+        var within = groups == null ? null : new WithinGroups(groups, experts, k);
+        for (int token = 0; token < candidates.input().tokens(); token++) {
+            double[] row = values;
+            int offset = token * experts;
+            if (bias != null) {
+                row = biased;
+                System.arraycopy(values, offset, row, 0, experts);
+                offset = 0;
+                add(bias, row);
             }
-            return;
+            if (within == null) {
+                best(row, offset, experts, expertIds, token * k, k);
+            } else {
+                within.best(row, offset, expertIds, token * k);
+            }
         }
-        groups.check(experts, k);
-        selectWithinGroups(groups, values, tokens, experts, expertIds, k);
     }
 
+    /** What experts are compared by, [T, E]. */
     double[] values(Candidates candidates) {
-        return switch (by) {
-            case SCORE -> candidates.scores();
-            case LOGITS -> candidates.gateLogits();
-            case SCORE_PLUS_BIAS -> {
-                double[] bias = candidates.input().selectionBias();
-                if (bias == null) {
-                    throw Arguments.mismatch("selectionBias", "numExperts values for selection by bias", "none");
-                }
-                double[] biased = candidates.scores().clone();
-                for (int i = 0; i < biased.length; i++) {
-                    biased[i] += bias[i % bias.length];
-                }
-                yield biased;
-            }
-        };
+        double[] values = unbiased(candidates);
+        double[] bias = bias(candidates);
+        if (bias != null) {
+            values = values.clone();
+            add(bias, values);
+        }
+        return values;
     }
 
-    private static void selectWithinGroups(
-            GroupLimit limit, double[] values, int tokens, int experts, int[] expertIds, int k) {
-        int size = experts / limit.numGroups;
-        var groupScores = new double[limit.numGroups];
-        var kept = new int[limit.topGroups];
-        var ids = new int[limit.topGroups * size];
-        var compact = new double[ids.length];
-        var ranks = new int[k];
-        for (int token = 0; token < tokens; token++) {
-            int row = token * experts;
+    private double[] unbiased(Candidates candidates) {
+        return by == By.LOGITS ? candidates.gateLogits() : candidates.scores();
+    }
+
+    private double @Nullable [] bias(Candidates candidates) {
+        double[] bias = candidates.input().selectionBias();
+        if (by == By.SCORE_PLUS_BIAS && bias == null) {
+            throw Arguments.mismatch("selectionBias", "numExperts values for selection by bias", "none");
+        }
+        return by == By.SCORE_PLUS_BIAS ? bias : null;
+    }
+
+    private static void add(double[] bias, double[] rows) {
+        for (int i = 0; i < rows.length; i++) {
+            rows[i] += bias[i % bias.length];
+        }
+    }
+
+    /** Chooses among the experts of the best groups, one token after the other. */
+    private static final class WithinGroups {
+        private final GroupLimit limit;
+        private final int size;
+        private final double[] groupScores;
+        private final int[] kept;
+        private final int[] ids;
+        private final double[] compact;
+        private final int[] ranks;
+
+        WithinGroups(GroupLimit limit, int experts, int k) {
+            limit.check(experts, k);
+            this.limit = limit;
+            this.size = experts / limit.numGroups;
+            this.groupScores = new double[limit.numGroups];
+            this.kept = new int[limit.topGroups];
+            this.ids = new int[limit.topGroups * size];
+            this.compact = new double[ids.length];
+            this.ranks = new int[k];
+        }
+
+        void best(double[] values, int row, int[] expertIds, int slot) {
             for (int group = 0; group < limit.numGroups; group++) {
                 groupScores[group] = groupScore(values, row + group * size, size, limit.score);
             }
-            best(groupScores, 0, limit.numGroups, kept, 0, limit.topGroups);
+            TopKSelection.best(groupScores, 0, limit.numGroups, kept, 0, limit.topGroups);
             Arrays.sort(kept);
             for (int i = 0; i < ids.length; i++) {
                 ids[i] = kept[i / size] * size + i % size;
                 compact[i] = values[row + ids[i]];
             }
-            best(compact, 0, ids.length, ranks, 0, k);
-            for (int j = 0; j < k; j++) {
-                expertIds[token * k + j] = ids[ranks[j]];
+            TopKSelection.best(compact, 0, ids.length, ranks, 0, ranks.length);
+            for (int j = 0; j < ranks.length; j++) {
+                expertIds[slot + j] = ids[ranks[j]];
             }
         }
     }
