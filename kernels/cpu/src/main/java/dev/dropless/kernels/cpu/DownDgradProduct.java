@@ -81,47 +81,32 @@ final class DownDgradProduct extends RowProduct {
         int ffn = shape.ffnHiddenSize();
         int count = Math.min(TileKernels.PANEL, ffn - f);
         int first = topology.offset(expert) + row;
-        int size = rows * TileKernels.PANEL;
-        scratch.buffer(0, size);
-        scratch.buffer(1, size);
-        scratch.buffer(2, size);
-        scratch.buffer(3, size);
-        float[] factors = scratch.buffer(4, rows);
-        Storage gate = scratch.bufferStorage(0);
-        Storage up = scratch.bufferStorage(1);
-        Storage activated = scratch.bufferStorage(2);
-        readTile(pre, first, rows, f, count, gate, TileKernels.PANEL);
+        int panels = panels(expert);
+        TileGradient gradient = scratch.gradient(rows);
+        gradient.gated = shape.gated();
+        gradient.recompute = recomputeHidden;
+        gradient.gOffset = offset;
+        gradient.dots = partialDots;
+        gradient.dotsOffset = first * panels + panel;
+        gradient.dotsStride = panels;
+        readTile(pre, first, rows, f, count, gradient.a, TileKernels.PANEL);
         if (shape.gated()) {
-            readTile(pre, first, rows, ffn + f, count, up, TileKernels.PANEL);
+            readTile(pre, first, rows, ffn + f, count, gradient.b, TileKernels.PANEL);
         }
-        if (!recomputeHidden && partialDots.elements() > 0) {
-            readTile(hidden, first, rows, f, count, activated, TileKernels.PANEL);
+        if (!recomputeHidden && gradient.wantsDots()) {
+            readTile(hidden, first, rows, f, count, gradient.h, TileKernels.PANEL);
         }
+        float[] factors = gradient.factors.array();
         for (int i = 0; i < rows; i++) {
             factors[i] = SlotWeights.ofRow(combineWeights, topology, first + i);
         }
-        int panels = panels(expert);
-        kernels.differentiateTile(
-                activation,
-                shape.gated(),
-                recomputeHidden,
-                rows,
-                scratch.results,
-                offset,
-                gate,
-                up,
-                activated,
-                scratch.bufferStorage(4),
-                partialDots,
-                first * panels + panel,
-                panels,
-                scratch.bufferStorage(3));
+        kernels.differentiateTile(activation, gradient);
         if (recomputeHidden) {
-            writeTile(activated, 0, TileKernels.PANEL, count, hidden, first, rows, f);
+            writeTile(gradient.h, 0, TileKernels.PANEL, count, hidden, first, rows, f);
         }
-        writeTile(gate, 0, TileKernels.PANEL, count, dPre, first, rows, f);
+        writeTile(gradient.a, 0, TileKernels.PANEL, count, dPre, first, rows, f);
         if (shape.gated()) {
-            writeTile(up, 0, TileKernels.PANEL, count, dPre, first, rows, ffn + f);
+            writeTile(gradient.b, 0, TileKernels.PANEL, count, dPre, first, rows, ffn + f);
         }
     }
 }

@@ -56,35 +56,7 @@ abstract class ElementwiseKernels implements TileKernels {
     }
 
     @Override
-    public void differentiateTile(
-            FloatActivation activation,
-            boolean gated,
-            boolean recompute,
-            int rows,
-            Storage g,
-            int gOffset,
-            Storage a,
-            Storage b,
-            Storage h,
-            Storage factors,
-            Storage dots,
-            int dotsOffset,
-            int dotsStride,
-            Storage scratch) {
-        others.differentiateTile(
-                activation,
-                gated,
-                recompute,
-                rows,
-                g,
-                gOffset,
-                a,
-                b,
-                h,
-                factors,
-                dots,
-                dotsOffset,
-                dotsStride,
-                scratch);
+    public void differentiateTile(FloatActivation activation, TileGradient tile) {
+        others.differentiateTile(activation, tile);
     }
 }

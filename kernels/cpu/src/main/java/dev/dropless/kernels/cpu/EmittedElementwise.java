@@ -92,66 +92,37 @@ abstract class EmittedElementwise extends ElementwiseKernels {
     }
 
     @Override
-    public void differentiateTile(
-            FloatActivation activation,
-            boolean gated,
-            boolean recompute,
-            int rows,
-            Storage g,
-            int gOffset,
-            Storage a,
-            Storage b,
-            Storage h,
-            Storage factors,
-            Storage dots,
-            int dotsOffset,
-            int dotsStride,
-            Storage scratch) {
+    public void differentiateTile(FloatActivation activation, TileGradient tile) {
         if (!has(activation)) {
-            super.differentiateTile(
-                    activation,
-                    gated,
-                    recompute,
-                    rows,
-                    g,
-                    gOffset,
-                    a,
-                    b,
-                    h,
-                    factors,
-                    dots,
-                    dotsOffset,
-                    dotsStride,
-                    scratch);
+            super.differentiateTile(activation, tile);
             return;
         }
-        if (rows == 0) {
+        if (tile.rows == 0) {
             return;
         }
-        int size = rows * PANEL;
-        checkFloats(g.elements(), gOffset, size);
-        checkFloats(Math.min(a.elements(), Math.min(b.elements(), h.elements())), 0, size);
-        checkFloats(factors.elements(), 0, rows);
-        boolean wanted = dots.elements() > 0;
-        if (wanted) {
-            checkFloats(dots.elements(), dotsOffset, (rows - 1L) * dotsStride + 1);
-        } else {
-            checkFloats(scratch.elements(), 0, 1);
-        }
-        MemorySegment sums = wanted ? dots.segment() : scratch.segment();
+        int size = tile.rows * PANEL;
+        checkFloats(tile.g.elements(), tile.gOffset, size);
+        checkFloats(Math.min(tile.a.elements(), Math.min(tile.b.elements(), tile.h.elements())), 0, size);
+        checkFloats(tile.factors.elements(), 0, tile.rows);
+        // Sums that nobody wants go to one element, over and over.
+        boolean wanted = tile.wantsDots();
+        Storage dots = wanted ? tile.dots : tile.scratch;
+        int offset = wanted ? tile.dotsOffset : 0;
+        int stride = wanted ? tile.dotsStride : 0;
+        checkFloats(dots.elements(), offset, (tile.rows - 1L) * stride + 1);
         try {
             Calls.BACKWARD.invokeExact(
-                    Avx512.ACTIVATIONS.backward(activation.function(), gated, recompute),
-                    g.segment(),
-                    (long) gOffset,
-                    a.segment(),
-                    b.segment(),
-                    h.segment(),
-                    factors.segment(),
-                    (long) rows,
-                    sums,
-                    wanted ? (long) dotsOffset : 0L,
-                    wanted ? (long) dotsStride * Float.BYTES : 0L,
+                    Avx512.ACTIVATIONS.backward(activation.function(), tile.gated, tile.recompute),
+                    tile.g.segment(),
+                    (long) tile.gOffset,
+                    tile.a.segment(),
+                    tile.b.segment(),
+                    tile.h.segment(),
+                    tile.factors.segment(),
+                    (long) tile.rows,
+                    dots.segment(),
+                    (long) offset,
+                    (long) stride * Float.BYTES,
                     activation.table());
         } catch (Throwable e) { // what invokeExact declares
             throw ForeignCall.unchecked(e);

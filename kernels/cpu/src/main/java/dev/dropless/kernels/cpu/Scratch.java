@@ -43,6 +43,7 @@ final class Scratch implements Pool.Reusable {
     /** Partial sums of dot products. */
     final float[] lanes = new float[TileKernels.DOT_LANES];
 
+    private final TileGradient gradient = new TileGradient();
     private final Storage[] buffers = {NONE, NONE, NONE, NONE, NONE};
 
     Scratch(TileKernels kernels) {
@@ -163,9 +164,26 @@ final class Scratch implements Pool.Reusable {
         return buffers[index];
     }
 
+    /** A tile of {@code rows} rows: {@link #results}, and all buffers for the rest. Whoever asks for it says what is to be done. */
+    TileGradient gradient(int rows) {
+        int size = rows * TileKernels.PANEL;
+        for (int i = 0; i < buffers.length; i++) {
+            buffer(i, size);
+        }
+        gradient.rows = rows;
+        gradient.g = results;
+        gradient.a = buffers[0];
+        gradient.b = buffers[1];
+        gradient.h = buffers[2];
+        gradient.scratch = buffers[3];
+        gradient.factors = buffers[4];
+        return gradient;
+    }
+
     @Override
     public void clear() {
         panels = NONE;
+        gradient.dots = NONE;
         call.clear();
     }
 }

@@ -325,54 +325,32 @@ interface TileKernels {
     /**
      * Everything between the gradient of a tile of hidden values and that of its pre-activations. In order, with rows of PANEL elements in g, a, b and h: h becomes
      * {@link #activate} or {@link #activateGated} of a and b where it is recomputed; the sum of h[i][j] g[i][j] over j is kept; g[i][j] is multiplied by factor i; a and
-     * b become {@link #differentiate} or {@link #differentiateGated}. Afterwards g is undefined.
-     *
-     * @param gated whether there is b
-     * @param recompute whether h is written before it is read
-     * @param rows how many
-     * @param g floats in an array, from element {@code gOffset} on
-     * @param a floats in an array
-     * @param b floats in an array, of the same size also where there is no gate
-     * @param h floats in an array
-     * @param factors floats in an array, one for each row
-     * @param dots floats in an array that receives the sums, at {@code dotsOffset + i * dotsStride}; or an empty one, if nobody wants them
-     * @param scratch floats in an array, as many as in h
+     * b become {@link #differentiate} or {@link #differentiateGated}.
      */
-    default void differentiateTile(
-            FloatActivation activation,
-            boolean gated,
-            boolean recompute,
-            int rows,
-            Storage g,
-            int gOffset,
-            Storage a,
-            Storage b,
-            Storage h,
-            Storage factors,
-            Storage dots,
-            int dotsOffset,
-            int dotsStride,
-            Storage scratch) {
-        int size = rows * PANEL;
-        float[] gradients = g.array();
-        float[] hidden = h.array();
-        if (recompute && gated) {
-            activateGated(activation, size, a.array(), 0, b.array(), 0, hidden, 0);
-        } else if (recompute) {
-            activate(activation, size, a.array(), 0, hidden, 0);
+    default void differentiateTile(FloatActivation activation, TileGradient tile) {
+        int size = tile.rows * PANEL;
+        float[] g = tile.g.array();
+        float[] a = tile.a.array();
+        float[] b = tile.b.array();
+        float[] h = tile.h.array();
+        float[] scratch = tile.scratch.array();
+        if (tile.recompute && tile.gated) {
+            activateGated(activation, size, a, 0, b, 0, h, 0);
+        } else if (tile.recompute) {
+            activate(activation, size, a, 0, h, 0);
         }
-        for (int i = 0; i < rows; i++) {
-            int at = gOffset + i * PANEL;
-            if (dots.elements() > 0) {
-                dots.array()[dotsOffset + i * dotsStride] =
-                        dot(PANEL, hidden, i * PANEL, gradients, at, scratch.array());
+        for (int i = 0; i < tile.rows; i++) {
+            int at = tile.gOffset + i * PANEL;
+            if (tile.wantsDots()) {
+                float sum = dot(PANEL, h, i * PANEL, g, at, scratch);
+                tile.dots.array()[tile.dotsOffset + i * tile.dotsStride] = sum;
             }
-            scale(PANEL, factors.array()[i], gradients, at);
+            scale(PANEL, tile.factors.array()[i], g, at);
         }
-        if (gated) {
-            differentiateGated(activation, size, gradients, gOffset, a.array(), 0, b.array(), 0, scratch.array());
+        if (tile.gated) {
+            differentiateGated(activation, size, g, tile.gOffset, a, 0, b, 0, scratch);
         } else {
-            differentiate(activation, size, gradients, gOffset, a.array(), 0);
+            differentiate(activation, size, g, tile.gOffset, a, 0);
         }
     }
 }

@@ -147,21 +147,21 @@ class TileElementwiseTest {
         }
         float[] dots = new float[sums ? 3 * rows + 8 : 0];
         Arrays.fill(dots, RandomNumbers.GUARD);
-        kernels.differentiateTile(
-                activation,
-                gated,
-                recompute,
-                rows,
-                Storage.of(g),
-                3,
-                Storage.of(a),
-                Storage.of(b),
-                Storage.of(h),
-                Storage.of(factors),
-                Storage.of(dots),
-                2,
-                3,
-                Storage.of(new float[size]));
+        TileGradient tile = new TileGradient();
+        tile.rows = rows;
+        tile.gated = gated;
+        tile.recompute = recompute;
+        tile.g = Storage.of(g);
+        tile.gOffset = 3;
+        tile.a = Storage.of(a);
+        tile.b = Storage.of(b);
+        tile.h = Storage.of(h);
+        tile.factors = Storage.of(factors);
+        tile.dots = Storage.of(dots);
+        tile.dotsOffset = 2;
+        tile.dotsStride = 3;
+        tile.scratch = Storage.of(new float[size]);
+        kernels.differentiateTile(activation, tile);
         return new float[][] {a, b, h, dots};
     }
 
