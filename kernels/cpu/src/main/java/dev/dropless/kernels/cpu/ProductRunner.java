@@ -66,7 +66,7 @@ final class ProductRunner {
     void run(Product product) {
         Scratch own = scratches.take();
         Call call = own.call;
-        call.work.list(product, tasks.parallelism());
+        call.work.list(product, tasks.parallelism(), TaskPair.isUseful(kernels, product));
         call.runner = this;
         call.product = product;
         tasks.run(call.work.size(), call);
@@ -89,12 +89,13 @@ final class ProductRunner {
     private void compute(Product product, WorkList work, int i) {
         Scratch scratch = scratches.take();
         Tile tile = scratch.tile;
-        tile.group = work.group(i);
-        tile.row = work.row(i);
-        tile.rows = work.rows(i);
-        tile.panel = work.panel(i);
-        tile.panels = work.panels(i);
-        if (product.form() == Product.Form.WEIGHTS_LEFT) {
+        work.read(i, tile);
+        if (work.hasPartner(i)) {
+            Scratch partner = scratches.take();
+            work.readPartner(i, partner.tile);
+            TaskPair.compute(this, product, scratch, partner);
+            scratches.give(partner);
+        } else if (product.form() == Product.Form.WEIGHTS_LEFT) {
             computeTransposed(product, tile, scratch);
         } else {
             compute(product, tile, scratch);
@@ -139,7 +140,7 @@ final class ProductRunner {
     }
 
     /** Packs terms in slabs of {@link TileKernels#DEPTH}, one after the other, or interleaved at once. */
-    private void packRows(Product product, Tile task, int k, int terms, Scratch scratch) {
+    void packRows(Product product, Tile task, int k, int terms, Scratch scratch) {
         scratch.rowsOffset = 0;
         if (product.form() == Product.Form.COLUMNS) {
             scratch.interleaved(Math.ceilDiv(task.rows, kernels.interleavedRows()) * terms);

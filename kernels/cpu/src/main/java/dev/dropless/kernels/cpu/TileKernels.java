@@ -54,6 +54,11 @@ interface TileKernels {
         return 0;
     }
 
+    /** Whether {@link #multiply} fetches what is next wherever it lies, rather than only the panel after b. */
+    default boolean fetchesAnything() {
+        return false;
+    }
+
     /**
      * c[i][j] += sum over k of a[i][k] b[k][j] for one panel.
      *
