@@ -46,6 +46,19 @@ final class EmittedActivations {
             ValueLayout.JAVA_LONG,
             ValueLayout.ADDRESS);
 
+    /**
+     * Of {@link #tile} (System V): the tile with its offset in elements, the target with its offset in elements and its stride in bytes, the number of rows; on the stack the
+     * table.
+     */
+    static final FunctionDescriptor TILE = FunctionDescriptor.ofVoid(
+            ValueLayout.ADDRESS,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.ADDRESS,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.ADDRESS);
+
     /** Constants in the order of the table, each in a register of its own: the last registers. */
     private enum Constant {
         SIGN,
@@ -95,6 +108,7 @@ final class EmittedActivations {
 
     private final Assembler assembler = new Assembler(Width.ZMM);
     private final MemorySegment[] forward = new MemorySegment[4];
+    private final MemorySegment[] tile = new MemorySegment[4];
     private final MemorySegment[] backward = new MemorySegment[8];
 
     /**
@@ -104,6 +118,7 @@ final class EmittedActivations {
      */
     EmittedActivations() {
         int[] forwardAt = new int[forward.length];
+        int[] tileAt = new int[tile.length];
         int[] backwardAt = new int[backward.length];
         for (int i = 0; i < backward.length; i++) {
             boolean tanh = (i & 1) != 0;
@@ -111,6 +126,7 @@ final class EmittedActivations {
             boolean recompute = (i & 4) != 0;
             if (!recompute) {
                 forwardAt[i] = emitForward(tanh, gated);
+                tileAt[i] = emitTile(tanh, gated ? VectorOp.STREAM : VectorOp.STORE);
             }
             backwardAt[i] = emitBackward(tanh, gated, recompute);
         }
@@ -118,6 +134,7 @@ final class EmittedActivations {
         for (int i = 0; i < backward.length; i++) {
             backward[i] = code.entry(backwardAt[i]);
             forward[i % forward.length] = code.entry(forwardAt[i % forward.length]);
+            tile[i % tile.length] = code.entry(tileAt[i % tile.length]);
         }
     }
 
@@ -131,13 +148,22 @@ final class EmittedActivations {
         return forward[variant(function, gated)];
     }
 
+    /**
+     * Entry point for {@link TileKernels#activateTile}.
+     *
+     * @param stream whether past the caches, where all rows of the target are aligned to cache lines
+     */
+    MemorySegment tile(Activation.Function function, boolean stream) {
+        return tile[variant(function, stream)];
+    }
+
     /** Entry point for {@link TileKernels#differentiateTile}. */
     MemorySegment backward(Activation.Function function, boolean gated, boolean recompute) {
         return backward[variant(function, gated) + (recompute ? 4 : 0)];
     }
 
-    private static int variant(Activation.Function function, boolean gated) {
-        return (function == Activation.Function.GELU_TANH ? 1 : 0) + (gated ? 2 : 0);
+    private static int variant(Activation.Function function, boolean second) {
+        return (function == Activation.Function.GELU_TANH ? 1 : 0) + (second ? 2 : 0);
     }
 
     /** The constants of an activation as the code reads them. */
@@ -188,6 +214,26 @@ final class EmittedActivations {
         assembler.add(Gpr.R8, VECTOR);
         assembler.decrement(Gpr.R10);
         assembler.jumpIfNotZero(loop);
+        assembler.returnFromVectorCode();
+        return entry;
+    }
+
+    private int emitTile(boolean tanh, VectorOp store) {
+        assembler.align(VECTOR);
+        int entry = assembler.position();
+        assembler.loadAddress(Gpr.RDI, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
+        assembler.loadAddress(Gpr.RDX, Address.at(Gpr.RDX, Gpr.RCX, Float.BYTES, 0));
+        loadConstants(stack(0), tanh);
+        int row = assembler.position();
+        assembler.vector(VectorOp.LOAD, X, 0, Address.at(Gpr.RDI, 0));
+        value(tanh);
+        up(Address.at(Gpr.RDI, VECTOR));
+        op(VectorOp.MUL, VALUE, VALUE, UP);
+        assembler.vector(store, VALUE, 0, Address.at(Gpr.RDX, 0));
+        assembler.add(Gpr.RDI, TileKernels.PANEL * Float.BYTES);
+        assembler.add(Gpr.RDX, Gpr.R8);
+        assembler.decrement(Gpr.R9);
+        assembler.jumpIfNotZero(row);
         assembler.returnFromVectorCode();
         return entry;
     }

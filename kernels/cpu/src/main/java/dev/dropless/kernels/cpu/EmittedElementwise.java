@@ -1,5 +1,6 @@
 package dev.dropless.kernels.cpu;
 
+import dev.dropless.blocksparse.Matrix;
 import dev.dropless.kernels.cpu.x86.Assembler.Width;
 import dev.dropless.kernels.cpu.x86.ForeignCall;
 import java.lang.foreign.Linker;
@@ -13,6 +14,9 @@ abstract class EmittedElementwise extends ElementwiseKernels {
     private static final class Calls {
         static final MethodHandle FORWARD =
                 Linker.nativeLinker().downcallHandle(EmittedActivations.FORWARD, Linker.Option.critical(true));
+
+        static final MethodHandle TILE =
+                Linker.nativeLinker().downcallHandle(EmittedActivations.TILE, Linker.Option.critical(true));
 
         static final MethodHandle BACKWARD =
                 Linker.nativeLinker().downcallHandle(EmittedActivations.BACKWARD, Linker.Option.critical(true));
@@ -88,6 +92,55 @@ abstract class EmittedElementwise extends ElementwiseKernels {
                     activation.table());
         } catch (Throwable e) { // what invokeExact declares
             throw ForeignCall.unchecked(e);
+        }
+    }
+
+    @Override
+    public boolean activatesTiles(FloatActivation activation) {
+        return has(activation);
+    }
+
+    @Override
+    public void activateTile(
+            FloatActivation activation,
+            int rows,
+            Storage tile,
+            int offset,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        if (rows == 0) {
+            return;
+        }
+        checkFloats(tile.elements(), offset, (long) rows * PANEL);
+        Rows.check(rows, BLOCK, target, Format.F32, targetOffset, targetStride);
+        checkWritable(target);
+        boolean stream = isAligned(target, targetOffset, targetStride);
+        try {
+            Calls.TILE.invokeExact(
+                    Avx512.ACTIVATIONS.tile(activation.function(), stream),
+                    tile.segment(),
+                    (long) offset,
+                    target,
+                    targetOffset,
+                    targetStride * Float.BYTES,
+                    (long) rows,
+                    activation.table());
+        } catch (Throwable e) { // what invokeExact declares
+            throw ForeignCall.unchecked(e);
+        }
+    }
+
+    /** Whether rows of floats begin cache lines, so that they can be written past the caches. */
+    static boolean isAligned(MemorySegment target, long offset, long stride) {
+        long address = target.address() + offset * Float.BYTES;
+        return target.isNative() && (address | stride * Float.BYTES) % Matrix.ALIGNMENT == 0;
+    }
+
+    static void checkWritable(MemorySegment target) {
+        if (target.isReadOnly()) {
+            throw new IllegalArgumentException(
+                    "target: expected memory that can be written, found a read-only segment");
         }
     }
 

@@ -129,6 +129,11 @@ final class EmittedKernels extends EmittedRows {
         return code.maxRows();
     }
 
+    @Override
+    public boolean fetchesAnything() {
+        return true;
+    }
+
     private EmittedCode code(Format format) {
         if (format == Format.F32) {
             return code;

@@ -1,6 +1,5 @@
 package dev.dropless.kernels.cpu;
 
-import dev.dropless.blocksparse.Matrix;
 import dev.dropless.kernels.cpu.x86.Assembler.Width;
 import dev.dropless.kernels.cpu.x86.ForeignCall;
 import java.lang.foreign.Linker;
@@ -124,9 +123,7 @@ abstract class EmittedRows extends EmittedElementwise {
             MemorySegment target,
             long targetOffset,
             long targetStride) {
-        long address = target.address() + targetOffset * Float.BYTES;
-        boolean aligned = target.isNative() && (address | targetStride * Float.BYTES) % Matrix.ALIGNMENT == 0;
-        MemorySegment entry = copies.entry(columns, aligned);
+        MemorySegment entry = copies.entry(columns, isAligned(target, targetOffset, targetStride));
         copyPieces(
                 entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
     }
@@ -255,13 +252,6 @@ abstract class EmittedRows extends EmittedElementwise {
                     entry, source, sourceOffset, sourceBytes, target, targetOffset, targetBytes, (long) rows);
         } catch (Throwable e) { // what invokeExact declares
             throw ForeignCall.unchecked(e);
-        }
-    }
-
-    private static void checkWritable(MemorySegment target) {
-        if (target.isReadOnly()) {
-            throw new IllegalArgumentException(
-                    "target: expected memory that can be written, found a read-only segment");
         }
     }
 

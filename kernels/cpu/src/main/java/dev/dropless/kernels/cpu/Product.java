@@ -43,6 +43,11 @@ abstract class Product {
         return false;
     }
 
+    /** Whether all panels lie in memory as the kernels read them, in single precision: they are worth fetching ahead, and nothing is packed or widened for them. */
+    boolean streams() {
+        return false;
+    }
+
     abstract int groups();
 
     abstract int rows(int group);

@@ -67,7 +67,7 @@ final class ProductRunner {
         Scratch own = scratches.take();
         try {
             Call call = own.call;
-            call.work.list(product, tasks.parallelism());
+            call.work.list(product, tasks.parallelism(), TaskPair.isUseful(kernels, product));
             call.runner = this;
             call.product = product;
             tasks.run(call.work.size(), call);
@@ -97,18 +97,26 @@ final class ProductRunner {
         Scratch scratch = scratches.take();
         try {
             Tile tile = scratch.tile;
-            tile.group = work.group(i);
-            tile.row = work.row(i);
-            tile.rows = work.rows(i);
-            tile.panel = work.panel(i);
-            tile.panels = work.panels(i);
-            if (product.form() == Product.Form.WEIGHTS_LEFT) {
+            work.read(i, tile);
+            if (work.hasPartner(i)) {
+                computePair(product, work, i, scratch);
+            } else if (product.form() == Product.Form.WEIGHTS_LEFT) {
                 computeTransposed(product, tile, scratch);
             } else {
                 compute(product, tile, scratch);
             }
         } finally {
             scratches.give(scratch);
+        }
+    }
+
+    private void computePair(Product product, WorkList work, int i, Scratch scratch) {
+        Scratch partner = scratches.take();
+        try {
+            work.readPartner(i, partner.tile);
+            TaskPair.compute(this, product, scratch, partner);
+        } finally {
+            scratches.give(partner);
         }
     }
 
@@ -149,7 +157,7 @@ final class ProductRunner {
     }
 
     /** Packs terms in slabs of {@link TileKernels#DEPTH}, one after the other, or interleaved at once. */
-    private void packRows(Product product, Tile task, int k, int terms, Scratch scratch) {
+    void packRows(Product product, Tile task, int k, int terms, Scratch scratch) {
         scratch.rowsOffset = 0;
         if (product.form() == Product.Form.COLUMNS) {
             scratch.interleaved(Math.ceilDiv(task.rows, kernels.interleavedRows()) * terms);

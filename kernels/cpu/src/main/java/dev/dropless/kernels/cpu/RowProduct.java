@@ -44,6 +44,11 @@ abstract class RowProduct extends Product implements Pool.Reusable {
     }
 
     @Override
+    final boolean streams() {
+        return !transposed && weights.format() == Format.F32;
+    }
+
+    @Override
     final int panels(int expert) {
         return transposed ? Math.ceilDiv(weights.inputs(), TileKernels.PANEL) : weights.panels();
     }

@@ -54,6 +54,11 @@ interface TileKernels {
         return 0;
     }
 
+    /** Whether {@link #multiply} fetches what is next wherever it lies, rather than only the panel after b. */
+    default boolean fetchesAnything() {
+        return false;
+    }
+
     /**
      * c[i][j] += sum over k of a[i][k] b[k][j] for one panel.
      *
@@ -302,6 +307,28 @@ interface TileKernels {
     /** h[i] = f(min(a[i], gateMax)) * (clamp(b[i]) + upOffset). */
     void activateGated(
             FloatActivation activation, int n, float[] a, int aOffset, float[] b, int bOffset, float[] h, int hOffset);
+
+    /** Whether {@link #activateTile} is there for an activation. */
+    default boolean activatesTiles(FloatActivation activation) {
+        return false;
+    }
+
+    /**
+     * {@link #activateGated} of the two halves of every row of a tile [rows][PANEL], a then b; h goes to rows of BLOCK floats that will not be read soon.
+     *
+     * @param tile floats
+     * @param targetStride elements from one row to the next
+     */
+    default void activateTile(
+            FloatActivation activation,
+            int rows,
+            Storage tile,
+            int offset,
+            MemorySegment target,
+            long targetOffset,
+            long targetStride) {
+        throw new UnsupportedOperationException("activation of tiles");
+    }
 
     /** a[i] becomes g[i] times the derivative of {@link #activate} by a[i]. */
     void differentiate(FloatActivation activation, int n, float[] g, int gOffset, float[] a, int aOffset);

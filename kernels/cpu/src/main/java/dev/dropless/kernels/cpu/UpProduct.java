@@ -1,5 +1,6 @@
 package dev.dropless.kernels.cpu;
 
+import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.ExpertShape;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.WeightPart;
@@ -66,6 +67,10 @@ final class UpProduct extends RowProduct {
         int f = panel * lane;
         int count = Math.min(lane, shape.ffnHiddenSize() - f);
         int first = topology.offset(expert) + row;
+        if (canActivateTiles(count)) {
+            activateTile(first, rows, f, scratch, offset);
+            return;
+        }
         int bias = expert * shape.ffnHiddenSize() + f;
         float[] gate = part(0, rows, offset, scratch);
         addBias(experts.bias(WeightPart.GATE_BIAS), bias, count, rows, lane, gate, 0, scratch);
@@ -83,6 +88,33 @@ final class UpProduct extends RowProduct {
             kernels.activate(activation, rows * lane, gate, 0, gate, 0);
         }
         writeTile(scratch.bufferStorage(0), 0, lane, count, hidden, first, rows, f);
+    }
+
+    /** Whether the tile needs nothing but the activation, and the kernels do that in one pass. */
+    private boolean canActivateTiles(int count) {
+        return experts.shape().gated()
+                && count == TileKernels.BLOCK
+                && hidden.type() == ElementType.F32
+                && experts.bias(WeightPart.GATE_BIAS) == null
+                && experts.bias(WeightPart.UP_BIAS) == null
+                && kernels.activatesTiles(activation);
+    }
+
+    private void activateTile(int first, int rows, int f, Scratch scratch, int offset) {
+        int lane = weights.lane();
+        if (pre != null) {
+            int up = experts.shape().ffnHiddenSize() + f;
+            writeTile(scratch.results, offset, TileKernels.PANEL, lane, pre, first, rows, f);
+            writeTile(scratch.results, offset + lane, TileKernels.PANEL, lane, pre, first, rows, up);
+        }
+        kernels.activateTile(
+                activation,
+                rows,
+                scratch.results,
+                offset,
+                hidden.segment(),
+                hidden.index(first, f),
+                hidden.rowStride());
     }
 
     /** The columns of one part, side by side. */

@@ -1,5 +1,6 @@
 package dev.dropless.kernels.cpu;
 
+import dev.dropless.kernels.cpu.Scratch.Tile;
 import java.util.Arrays;
 
 /**
@@ -16,6 +17,10 @@ final class WorkList {
     private static final double MIN_COST = 1 << 21;
     /** Reading a panel costs as much as computing this many rows with it. */
     private static final int READ_COST = 12;
+    /** With fewer rows a task takes as long as its panels take from memory, or nearly. */
+    private static final int FEW_ROWS = 48;
+
+    private static final int NONE = -1;
 
     private int size;
     private int[] groups = {};
@@ -24,11 +29,17 @@ final class WorkList {
     private int[] firstPanels = {};
     private int[] widths = {};
     private double[] costs = {};
+    /** The task of few rows that is computed in turn with one of many, or NONE. */
+    private int[] partners = {};
     /** Rank and number of each task, in order. */
     private long[] order = {};
 
-    /** Replaces what is listed by the tasks of a product. Arrays are grown and kept, so that a list used again allocates nothing. */
-    void list(Product product, int threads) {
+    /**
+     * Replaces what is listed by the tasks of a product. Arrays are grown and kept, so that a list used again allocates nothing.
+     *
+     * @param pairs whether tasks whose panels come slowly are to be computed in turn with others, see {@link TaskPair}
+     */
+    void list(Product product, int threads, boolean pairs) {
         double total = 0;
         for (int g = 0; g < product.groups(); g++) {
             total += tiles(product, g) * cost(product, g, height(product, g), product.panels(g));
@@ -45,9 +56,13 @@ final class WorkList {
             firstPanels = new int[size];
             widths = new int[size];
             costs = new double[size];
+            partners = new int[size];
             order = new long[size];
         }
         fill(product, target);
+        if (pairs) {
+            pair(target);
+        }
     }
 
     private static int tiles(Product product, int group) {
@@ -84,6 +99,7 @@ final class WorkList {
                     firstPanels[next] = part(product.panels(g), cut, cuts);
                     widths[next] = part(product.panels(g), cut + 1, cuts) - firstPanels[next];
                     costs[next] = cost(product, g, heights[next], widths[next]);
+                    partners[next] = NONE;
                     most = Math.max(most, costs[next]);
                     next++;
                 }
@@ -101,6 +117,23 @@ final class WorkList {
         Arrays.sort(order, 0, size);
     }
 
+    /** Gives the smallest tasks to the largest ones, as long as those have many rows; together they are still no more than a thread should have at a time. */
+    private void pair(double target) {
+        int light = size - 1;
+        for (int i = 0; i < light; i++) {
+            int many = (int) order[i];
+            int few = (int) order[light];
+            if (heights[few] >= FEW_ROWS || heights[many] < FEW_ROWS) {
+                break;
+            }
+            if (widths[few] == widths[many] && costs[few] + costs[many] <= target) {
+                partners[many] = few;
+                light--;
+            }
+        }
+        size = light + 1;
+    }
+
     private static int part(int size, int part, int parts) {
         return (int) ((long) size * part / parts);
     }
@@ -109,23 +142,25 @@ final class WorkList {
         return size;
     }
 
-    int group(int task) {
-        return groups[(int) order[task]];
+    /** Describes a task. */
+    void read(int task, Tile tile) {
+        describe((int) order[task], tile);
     }
 
-    int row(int task) {
-        return firstRows[(int) order[task]];
+    boolean hasPartner(int task) {
+        return partners[(int) order[task]] != NONE;
     }
 
-    int rows(int task) {
-        return heights[(int) order[task]];
+    /** Describes the task that belongs to another one. */
+    void readPartner(int task, Tile tile) {
+        describe(partners[(int) order[task]], tile);
     }
 
-    int panel(int task) {
-        return firstPanels[(int) order[task]];
-    }
-
-    int panels(int task) {
-        return widths[(int) order[task]];
+    private void describe(int i, Tile tile) {
+        tile.group = groups[i];
+        tile.row = firstRows[i];
+        tile.rows = heights[i];
+        tile.panel = firstPanels[i];
+        tile.panels = widths[i];
     }
 }

@@ -40,6 +40,16 @@ class LargeProblemTest {
         return Topology.of(ids, TOP_K, EXPERTS);
     }
 
+    /** Eleven experts of some fifty rows and others of fifteen. */
+    private static Topology skewed(int experts, int tokens) {
+        int[] ids = new int[tokens * TOP_K];
+        for (int t = 0; t < tokens; t++) {
+            ids[2 * t] = t % 11;
+            ids[2 * t + 1] = 11 + t % (experts - 11);
+        }
+        return Topology.of(ids, TOP_K, experts);
+    }
+
     private static Matrix normal(Random random, double scale, long rows, long columns) {
         float[] values = new float[Math.toIntExact(rows * columns)];
         for (int i = 0; i < values.length; i++) {
@@ -57,7 +67,8 @@ class LargeProblemTest {
     /** Forward and backward; every output in order. */
     private static List<float[]> layer(ExpertShape shape, int tokens, ElementType type, TileKernels tile, int threads) {
         Random random = new Random(5);
-        Topology topology = topology(tokens);
+        int numExperts = shape.numExperts();
+        Topology topology = numExperts == EXPERTS ? topology(tokens) : skewed(numExperts, tokens);
         int n = topology.rows();
         int h = shape.hiddenSize();
         int f = shape.ffnHiddenSize();
@@ -67,7 +78,7 @@ class LargeProblemTest {
                 ExpertWeights gradients = kernels.experts().allocate(shape, ElementType.F32);
                 ExpertPlan plan = kernels.experts().plan(topology)) {
             for (WeightPart part : WeightPart.values()) {
-                for (int e = 0; e < shape.numExperts(); e++) {
+                for (int e = 0; shape.has(part) && e < shape.numExperts(); e++) {
                     weights.load(part, e, normal(random, 0.03, shape.rows(part), shape.columns(part)), Transpose.N);
                 }
             }
@@ -141,6 +152,18 @@ class LargeProblemTest {
     @Test
     void manyTokens() {
         assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 33, 17, true, true, true), 2700);
+    }
+
+    /** Experts of few rows are computed in turn with those of many. */
+    @Test
+    void expertsOfFewAndOfManyRows() {
+        assertTiersAndThreadCountsAgree(new ExpertShape(48, 1100, 35, true, true, true), 560);
+    }
+
+    /** Experts whose finished tiles go through the activation to memory in one pass, but for the last columns. */
+    @Test
+    void expertsWithoutBias() {
+        assertTiersAndThreadCountsAgree(new ExpertShape(EXPERTS, 95, 85, true, false, false), 71);
     }
 
     private static void assertTiersAndThreadCountsAgree(ExpertShape shape, int tokens) {

@@ -6,6 +6,9 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.dropless.blocksparse.Activation;
 import dev.dropless.kernels.cpu.x86.Assembler.Width;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -96,6 +99,46 @@ class TileElementwiseTest {
                 assertArrayEquals(a, again, what + " derivative");
             }
         }
+    }
+
+    @Test
+    void activateTiles() {
+        assumeTrue(EmittedSupport.disqualifier() == null, EmittedSupport.disqualifier());
+        assumeTrue(EmittedSupport.widest() == Width.ZMM, "no AVX-512");
+        TileKernels kernels = new EmittedKernels(Width.ZMM, scalar);
+        List<FloatActivation> there =
+                activations().stream().filter(kernels::activatesTiles).toList();
+        assertEquals(4, there.size());
+        try (Arena arena = Arena.ofConfined()) {
+            for (FloatActivation activation : there) {
+                for (int rows : new int[] {0, 1, 7, 66}) {
+                    for (int stride : new int[] {16, 19, 48}) {
+                        int length = 16 + rows * stride;
+                        activateTile(kernels, activation, rows, stride, arena.allocate(4L * length, 64));
+                        activateTile(kernels, activation, rows, stride, MemorySegment.ofArray(new float[length]));
+                    }
+                }
+            }
+        }
+    }
+
+    /** Results between guard elements, in native memory also where it is written past the caches. */
+    private void activateTile(
+            TileKernels kernels, FloatActivation activation, int rows, int stride, MemorySegment target) {
+        int size = rows * TileKernels.PANEL;
+        float[] tile = Arrays.copyOf(inputs(Math.max(size, 20)), size + 3);
+        System.arraycopy(tile.clone(), 0, tile, 3, size);
+        float[] expected = new float[(int) (target.byteSize() / Float.BYTES)];
+        Arrays.fill(expected, RandomNumbers.GUARD);
+        MemorySegment.copy(expected, 0, target, ValueLayout.JAVA_FLOAT, 0, expected.length);
+        for (int i = 0; i < rows; i++) {
+            int from = 3 + i * TileKernels.PANEL;
+            int half = TileKernels.BLOCK;
+            scalar.activateGated(activation, half, tile, from, tile, from + half, expected, 16 + i * stride);
+        }
+        kernels.activateTile(activation, rows, Storage.of(tile), 3, target, 16, stride);
+        String what = "%s, %d rows, stride %d".formatted(activation, rows, stride);
+        assertArrayEquals(expected, target.toArray(ValueLayout.JAVA_FLOAT), what);
     }
 
     @Test
