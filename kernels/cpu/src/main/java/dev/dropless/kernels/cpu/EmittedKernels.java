@@ -30,6 +30,12 @@ final class EmittedKernels extends EmittedRows {
         static final MethodHandle MULTIPLY =
                 Linker.nativeLinker().downcallHandle(EmittedCode.SIGNATURE, Linker.Option.critical(true));
 
+        static final MethodHandle FEED =
+                Linker.nativeLinker().downcallHandle(EmittedFeeds.SIGNATURE, Linker.Option.critical(true));
+
+        static final MethodHandle UPDATE =
+                Linker.nativeLinker().downcallHandle(EmittedUpdates.SIGNATURE, Linker.Option.critical(true));
+
         private Calls() {}
     }
 
@@ -74,8 +80,35 @@ final class EmittedKernels extends EmittedRows {
         private Avx2() {}
     }
 
+    private static final class Avx512Updates {
+        static final EmittedUpdates CODE = new EmittedUpdates(Width.ZMM);
+
+        private Avx512Updates() {}
+    }
+
+    private static final class Avx512Feeds {
+        static final EmittedFeeds CODE = new EmittedFeeds(Width.ZMM);
+
+        private Avx512Feeds() {}
+    }
+
+    private static final class Avx2Feeds {
+        static final EmittedFeeds CODE = new EmittedFeeds(Width.YMM);
+
+        private Avx2Feeds() {}
+    }
+
+    private static final class Avx2Updates {
+        static final EmittedUpdates CODE = new EmittedUpdates(Width.YMM);
+
+        private Avx2Updates() {}
+    }
+
     /** A pair of bfloat16. */
     private static final ValueLayout.OfInt PAIR = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private static final int LINE = 64;
+    private static final int ROW_BYTES = PANEL * Float.BYTES;
 
     private final EmittedCode code;
     private final boolean pairs;
@@ -193,6 +226,103 @@ final class EmittedKernels extends EmittedRows {
         }
     }
 
+    /** The pieces of a row are fetched one after the other, with as many terms as there are for each row. */
+    @Override
+    public void multiply(
+            int rows, int depth, Storage a, int aOffset, Storage b, int bOffset, Storage c, int cOffset, Ahead next) {
+        int terms = next.rows() == 0 ? 0 : depth / next.rows();
+        int pieces = terms == 0 ? 0 : next.rows();
+        int fetching = terms * pieces;
+        if (rows > 0 && fetching > 0) {
+            if (rows > code.maxRows() || depth > DEPTH) {
+                throw new IndexOutOfBoundsException("%d rows, depth %d".formatted(rows, depth));
+            }
+            checkFloats(b);
+            checkLeft(rows, depth, aOffset + (rows - 1L) * ROW_STRIDE + depth, a.elements(), aOffset);
+            checkPanel(rows, depth, b, bOffset, c, cOffset);
+            long step = Math.min(ROW_BYTES, Math.ceilDiv(next.bytes() + LINE, terms));
+            MemorySegment entry = code.entry(Left.ROWS, rows, step > LINE ? 2 : 1);
+            MemorySegment left = a.segment();
+            long from = next.offset() / Float.BYTES;
+            long jump = next.stride() - terms * step;
+            call(entry, 1, terms, pieces, left, aOffset, b, bOffset, c, cOffset, next.segment(), from, step, jump);
+        }
+        multiply(rows, depth - fetching, a, aOffset + fetching, b, bOffset + fetching * PANEL, c, cOffset, b, 0, 0);
+    }
+
+    /** A row of a panel is copied with every few terms. */
+    @Override
+    public void multiply(
+            int rows,
+            int depth,
+            Storage a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Ahead copied,
+            int panels,
+            Storage target,
+            int targetOffset,
+            int targetStride) {
+        int pieces = copied.rows() * panels;
+        if (rows == 0 || pieces == 0 || pieces >= depth) {
+            super.multiply(
+                    rows,
+                    depth,
+                    a,
+                    aOffset,
+                    b,
+                    bOffset,
+                    c,
+                    cOffset,
+                    copied,
+                    panels,
+                    target,
+                    targetOffset,
+                    targetStride);
+            return;
+        }
+        if (rows > code.maxRows() || depth > DEPTH) {
+            throw new IndexOutOfBoundsException("%d rows, depth %d".formatted(rows, depth));
+        }
+        checkFloats(b);
+        checkLeft(rows, depth, aOffset + (rows - 1L) * ROW_STRIDE + depth, a.elements(), aOffset);
+        checkPanel(rows, depth, b, bOffset, c, cOffset);
+        long stride = copied.stride() / Float.BYTES;
+        long source = copied.offset() / Float.BYTES;
+        Rows.check(copied.rows(), panels * PANEL, copied.segment(), Format.F32, source, stride);
+        long length = (panels - 1L) * targetStride + (long) copied.rows() * PANEL;
+        Rows.check(1, Math.toIntExact(length), target.segment(), Format.F32, targetOffset, targetStride);
+        EmittedFeeds feeds = width == Width.ZMM ? Avx512Feeds.CODE : Avx2Feeds.CODE;
+        int terms = (depth - 1) / pieces;
+        try {
+            Calls.FEED.invokeExact(
+                    feeds.entry(rows),
+                    a.segment(),
+                    (long) aOffset,
+                    b.segment(),
+                    (long) bOffset,
+                    c.segment(),
+                    (long) cOffset,
+                    copied.segment(),
+                    source,
+                    target.segment(),
+                    (long) targetOffset,
+                    copied.stride(),
+                    (long) targetStride * Float.BYTES,
+                    copied.rows() * copied.stride(),
+                    (long) copied.rows(),
+                    (long) panels,
+                    (long) terms,
+                    (long) depth - (long) pieces * terms,
+                    (long) depth);
+        } catch (Throwable e) { // what invokeExact declares
+            throw ForeignCall.unchecked(e);
+        }
+    }
+
     @Override
     public boolean pairs() {
         return pairs;
@@ -278,6 +408,59 @@ final class EmittedKernels extends EmittedRows {
     }
 
     @Override
+    public boolean updatesMatrices() {
+        return true;
+    }
+
+    /** As many rows are fetched as there are, a piece of a row with every few terms. */
+    @Override
+    public void updateMatrix(
+            int rows,
+            int depth,
+            Storage a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            boolean accumulate,
+            MemorySegment c,
+            long cOffset,
+            long cStride,
+            long next) {
+        if (rows == 0) {
+            return;
+        }
+        if (rows > code.maxRows() || depth < 2) {
+            throw new IndexOutOfBoundsException("%d rows, depth %d".formatted(rows, depth));
+        }
+        checkFloats(a);
+        checkFloats(b);
+        checkLeft(rows, depth, aOffset + (depth - 1L) * BLOCK + rows, a.elements(), aOffset);
+        checkPanel(0, depth, b, bOffset, b, 0);
+        Rows.check(rows, PANEL, c, Format.F32, cOffset, cStride);
+        checkWritable(c);
+        EmittedUpdates updates = width == Width.ZMM ? Avx512Updates.CODE : Avx2Updates.CODE;
+        int pieces = Math.min(rows, depth - 1);
+        int terms = (depth - 1) / pieces;
+        try {
+            Calls.UPDATE.invokeExact(
+                    updates.entry(rows, accumulate),
+                    a.segment(),
+                    (long) aOffset,
+                    b.segment(),
+                    (long) bOffset,
+                    c,
+                    cOffset,
+                    cStride * Float.BYTES,
+                    next * Float.BYTES,
+                    (long) pieces,
+                    (long) terms,
+                    (long) depth - (long) pieces * terms);
+        } catch (Throwable e) { // what invokeExact declares
+            throw ForeignCall.unchecked(e);
+        }
+    }
+
+    @Override
     public void multiplyPanels(
             int rows,
             int depth,
@@ -330,6 +513,27 @@ final class EmittedKernels extends EmittedRows {
             int ahead,
             int step,
             int aStride) {
+        long stepBytes = (long) step * Float.BYTES;
+        long stride = (long) aStride * Float.BYTES;
+        call(entry, groups, depth, 1, a, aOffset, b, bOffset, c, cOffset, next.segment(), ahead, stepBytes, stride);
+    }
+
+    /** Terms in pieces; the last two arguments are in bytes, see {@link EmittedCode#SIGNATURE}. */
+    private static void call(
+            MemorySegment entry,
+            int groups,
+            int depth,
+            int pieces,
+            MemorySegment a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            MemorySegment next,
+            long ahead,
+            long step,
+            long jump) {
         try {
             Calls.MULTIPLY.invokeExact(
                     entry,
@@ -341,10 +545,11 @@ final class EmittedKernels extends EmittedRows {
                     (long) cOffset,
                     (long) depth,
                     (long) groups,
-                    next.segment(),
-                    (long) ahead,
-                    (long) step * Float.BYTES,
-                    (long) aStride * Float.BYTES);
+                    next,
+                    ahead,
+                    step,
+                    jump,
+                    (long) pieces);
         } catch (Throwable e) { // what invokeExact declares
             throw ForeignCall.unchecked(e);
         }

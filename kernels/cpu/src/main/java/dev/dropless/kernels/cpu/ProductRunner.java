@@ -41,6 +41,9 @@ final class ProductRunner {
 
     /** Rows of a packed block: the more, the less often the right operand is read; shallow blocks may be higher and still fit the second-level cache. */
     static int maxRows(Product product, int group) {
+        if (product.form() == Product.Form.BLOCKS) {
+            return BlockTiles.maxRows((BlockProduct) product, group);
+        }
         int most = product.form() == Product.Form.COLUMNS ? MAX_INTERLEAVED_ROWS : MAX_ROWS;
         int rows = Math.min(BLOCK_ELEMENTS / Math.clamp(product.depth(group), 1, TERMS), most);
         return rows - rows % rowUnit(product);
@@ -94,10 +97,10 @@ final class ProductRunner {
         tile.rows = work.rows(i);
         tile.panel = work.panel(i);
         tile.panels = work.panels(i);
-        if (product.form() == Product.Form.WEIGHTS_LEFT) {
-            computeTransposed(product, tile, scratch);
-        } else {
-            compute(product, tile, scratch);
+        switch (product.form()) {
+            case ROWS, COLUMNS -> compute(product, tile, scratch);
+            case WEIGHTS_LEFT -> computeTransposed(product, tile, scratch);
+            case BLOCKS -> BlockTiles.compute((BlockProduct) product, tile, scratch);
         }
         scratches.give(scratch);
     }
