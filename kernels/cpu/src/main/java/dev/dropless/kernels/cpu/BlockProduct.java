@@ -46,6 +46,32 @@ abstract class BlockProduct extends Product {
         throw new UnsupportedOperationException("packed as blocks");
     }
 
+    /**
+     * Writes part of a tile to rows of a result.
+     *
+     * @param from element of the tile
+     * @param to element of the result's memory
+     * @param stride from one row of the result to the next
+     */
+    static void write(int rows, int columns, int from, Matrix result, long to, long stride, Scratch scratch) {
+        TileKernels kernels = scratch.kernels;
+        MemorySegment tile = scratch.results.segment();
+        ElementType type = result.type();
+        boolean whole = columns == TileKernels.BLOCK || columns == TileKernels.PANEL;
+        if (whole && type == ElementType.F32) {
+            kernels.writeRows(rows, columns, tile, from, TileKernels.PANEL, result.segment(), to, stride);
+        } else if (whole && type != ElementType.F64 && kernels.converts(Format.F32, Format.of(type))) {
+            Format format = Format.of(type);
+            kernels.convertRows(
+                    rows, columns, Format.F32, tile, from, TileKernels.PANEL, format, result.segment(), to, stride);
+        } else {
+            for (int i = 0; i < rows; i++) {
+                int at = from + i * TileKernels.PANEL;
+                Rows.write(scratch.results.array(), at, columns, result.segment(), type, to + i * stride);
+            }
+        }
+    }
+
     /** Shape of the groups of a product with a dense result. */
     interface Layout {
         int groups();
@@ -171,14 +197,15 @@ abstract class BlockProduct extends Product {
             if (read) {
                 int column = panel * TileKernels.PANEL;
                 int count = Math.min(TileKernels.PANEL, columns(group) - column);
+                long from = c.index(layout.firstRow(group) + row, layout.firstColumn(group) + column);
+                if (count == TileKernels.PANEL && Rows.converts(kernels, c.type())) {
+                    MemorySegment to = MemorySegment.ofArray(tile);
+                    Rows.copy(kernels, rows, count, c, from, c.rowStride(), to, offset, TileKernels.PANEL);
+                    return;
+                }
                 for (int i = 0; i < rows; i++) {
-                    Rows.read(
-                            c,
-                            layout.firstRow(group) + row + i,
-                            layout.firstColumn(group) + column,
-                            count,
-                            tile,
-                            offset + i * TileKernels.PANEL);
+                    long first = from + i * c.rowStride();
+                    Rows.read(c.segment(), c.type(), first, count, tile, offset + i * TileKernels.PANEL);
                 }
             }
         }
@@ -187,21 +214,8 @@ abstract class BlockProduct extends Product {
         void end(int group, int row, int rows, int panel, float[] tile, int offset, Scratch scratch) {
             int column = panel * TileKernels.PANEL;
             int count = Math.min(TileKernels.PANEL, columns(group) - column);
-            if (count == TileKernels.PANEL && c.type() == ElementType.F32) {
-                long to = c.index(layout.firstRow(group) + row, layout.firstColumn(group) + column);
-                MemorySegment from = scratch.results.segment();
-                scratch.kernels.writeRows(rows, count, from, offset, count, c.segment(), to, c.rowStride());
-                return;
-            }
-            for (int i = 0; i < rows; i++) {
-                Rows.write(
-                        tile,
-                        offset + i * TileKernels.PANEL,
-                        count,
-                        c,
-                        layout.firstRow(group) + row + i,
-                        layout.firstColumn(group) + column);
-            }
+            long to = c.index(layout.firstRow(group) + row, layout.firstColumn(group) + column);
+            write(rows, count, offset, c, to, c.rowStride(), scratch);
         }
     }
 
@@ -266,6 +280,7 @@ abstract class BlockProduct extends Product {
                                 height,
                                 run,
                                 offset + i * TileKernels.PANEL + j,
+                                s.data(),
                                 index,
                                 pattern.width(blockColumn),
                                 scratch);
@@ -274,21 +289,6 @@ abstract class BlockProduct extends Product {
                     block++;
                 }
                 i += height;
-            }
-        }
-
-        /** Writes part of a tile to rows of a block. */
-        private void write(int rows, int columns, int from, long index, int stride, Scratch scratch) {
-            Matrix data = s.data();
-            MemorySegment tile = scratch.results.segment();
-            if (columns == TileKernels.PANEL && data.type() == ElementType.F32) {
-                scratch.kernels.writeRows(rows, columns, tile, from, TileKernels.PANEL, data.segment(), index, stride);
-                return;
-            }
-            for (int i = 0; i < rows; i++) {
-                int at = from + i * TileKernels.PANEL;
-                long to = index + (long) i * stride;
-                Rows.write(scratch.results.array(), at, columns, data.segment(), data.type(), to);
             }
         }
     }

@@ -17,10 +17,10 @@ import java.util.Map;
 import java.util.Objects;
 
 /**
- * The tier of emitted machine code: products by {@link EmittedCode}, called on the arrays themselves, rows by {@link EmittedRows}; everything else by the Vector API
+ * The tier of emitted machine code: products by {@link EmittedCode}, called on the arrays themselves, those of blocks by {@link EmittedBlocks}, rows by {@link EmittedRows}; everything else by the Vector API
  * where it can be used, else by plain Java.
  */
-final class EmittedKernels extends EmittedRows {
+final class EmittedKernels extends EmittedBlocks {
 
     /**
      * A critical call gets the addresses of arrays, and no garbage collection starts while it lasts: with the rows of
@@ -29,12 +29,6 @@ final class EmittedKernels extends EmittedRows {
     private static final class Calls {
         static final MethodHandle MULTIPLY =
                 Linker.nativeLinker().downcallHandle(EmittedCode.SIGNATURE, Linker.Option.critical(true));
-
-        static final MethodHandle FEED =
-                Linker.nativeLinker().downcallHandle(EmittedFeeds.SIGNATURE, Linker.Option.critical(true));
-
-        static final MethodHandle UPDATE =
-                Linker.nativeLinker().downcallHandle(EmittedUpdates.SIGNATURE, Linker.Option.critical(true));
 
         private Calls() {}
     }
@@ -78,30 +72,6 @@ final class EmittedKernels extends EmittedRows {
         static final EmittedCode CODE = new EmittedCode(Width.YMM, Format.F32);
 
         private Avx2() {}
-    }
-
-    private static final class Avx512Updates {
-        static final EmittedUpdates CODE = new EmittedUpdates(Width.ZMM);
-
-        private Avx512Updates() {}
-    }
-
-    private static final class Avx512Feeds {
-        static final EmittedFeeds CODE = new EmittedFeeds(Width.ZMM);
-
-        private Avx512Feeds() {}
-    }
-
-    private static final class Avx2Feeds {
-        static final EmittedFeeds CODE = new EmittedFeeds(Width.YMM);
-
-        private Avx2Feeds() {}
-    }
-
-    private static final class Avx2Updates {
-        static final EmittedUpdates CODE = new EmittedUpdates(Width.YMM);
-
-        private Avx2Updates() {}
     }
 
     /** A pair of bfloat16. */
@@ -250,79 +220,6 @@ final class EmittedKernels extends EmittedRows {
         multiply(rows, depth - fetching, a, aOffset + fetching, b, bOffset + fetching * PANEL, c, cOffset, b, 0, 0);
     }
 
-    /** A row of a panel is copied with every few terms. */
-    @Override
-    public void multiply(
-            int rows,
-            int depth,
-            Storage a,
-            int aOffset,
-            Storage b,
-            int bOffset,
-            Storage c,
-            int cOffset,
-            Ahead copied,
-            int panels,
-            Storage target,
-            int targetOffset,
-            int targetStride) {
-        int pieces = copied.rows() * panels;
-        if (rows == 0 || pieces == 0 || pieces >= depth) {
-            super.multiply(
-                    rows,
-                    depth,
-                    a,
-                    aOffset,
-                    b,
-                    bOffset,
-                    c,
-                    cOffset,
-                    copied,
-                    panels,
-                    target,
-                    targetOffset,
-                    targetStride);
-            return;
-        }
-        if (rows > code.maxRows() || depth > DEPTH) {
-            throw new IndexOutOfBoundsException("%d rows, depth %d".formatted(rows, depth));
-        }
-        checkFloats(b);
-        checkLeft(rows, depth, aOffset + (rows - 1L) * ROW_STRIDE + depth, a.elements(), aOffset);
-        checkPanel(rows, depth, b, bOffset, c, cOffset);
-        long stride = copied.stride() / Float.BYTES;
-        long source = copied.offset() / Float.BYTES;
-        Rows.check(copied.rows(), panels * PANEL, copied.segment(), Format.F32, source, stride);
-        long length = (panels - 1L) * targetStride + (long) copied.rows() * PANEL;
-        Rows.check(1, Math.toIntExact(length), target.segment(), Format.F32, targetOffset, targetStride);
-        EmittedFeeds feeds = width == Width.ZMM ? Avx512Feeds.CODE : Avx2Feeds.CODE;
-        int terms = (depth - 1) / pieces;
-        try {
-            Calls.FEED.invokeExact(
-                    feeds.entry(rows),
-                    a.segment(),
-                    (long) aOffset,
-                    b.segment(),
-                    (long) bOffset,
-                    c.segment(),
-                    (long) cOffset,
-                    copied.segment(),
-                    source,
-                    target.segment(),
-                    (long) targetOffset,
-                    copied.stride(),
-                    (long) targetStride * Float.BYTES,
-                    copied.rows() * copied.stride(),
-                    (long) copied.rows(),
-                    (long) panels,
-                    (long) terms,
-                    (long) depth - (long) pieces * terms,
-                    (long) depth);
-        } catch (Throwable e) { // what invokeExact declares
-            throw ForeignCall.unchecked(e);
-        }
-    }
-
     @Override
     public boolean pairs() {
         return pairs;
@@ -404,59 +301,6 @@ final class EmittedKernels extends EmittedRows {
             MemorySegment entry = code.entry(Left.COLUMNS, rest, lines(step));
             int from = aOffset + groups * depth * BLOCK;
             call(entry, 1, depth, left, from, b, bOffset, c, cOffset + groups * height * PANEL, c, 0, step, 0);
-        }
-    }
-
-    @Override
-    public boolean updatesMatrices() {
-        return true;
-    }
-
-    /** As many rows are fetched as there are, a piece of a row with every few terms. */
-    @Override
-    public void updateMatrix(
-            int rows,
-            int depth,
-            Storage a,
-            int aOffset,
-            Storage b,
-            int bOffset,
-            boolean accumulate,
-            MemorySegment c,
-            long cOffset,
-            long cStride,
-            long next) {
-        if (rows == 0) {
-            return;
-        }
-        if (rows > code.maxRows() || depth < 2) {
-            throw new IndexOutOfBoundsException("%d rows, depth %d".formatted(rows, depth));
-        }
-        checkFloats(a);
-        checkFloats(b);
-        checkLeft(rows, depth, aOffset + (depth - 1L) * BLOCK + rows, a.elements(), aOffset);
-        checkPanel(0, depth, b, bOffset, b, 0);
-        Rows.check(rows, PANEL, c, Format.F32, cOffset, cStride);
-        checkWritable(c);
-        EmittedUpdates updates = width == Width.ZMM ? Avx512Updates.CODE : Avx2Updates.CODE;
-        int pieces = Math.min(rows, depth - 1);
-        int terms = (depth - 1) / pieces;
-        try {
-            Calls.UPDATE.invokeExact(
-                    updates.entry(rows, accumulate),
-                    a.segment(),
-                    (long) aOffset,
-                    b.segment(),
-                    (long) bOffset,
-                    c,
-                    cOffset,
-                    cStride * Float.BYTES,
-                    next * Float.BYTES,
-                    (long) pieces,
-                    (long) terms,
-                    (long) depth - (long) pieces * terms);
-        } catch (Throwable e) { // what invokeExact declares
-            throw ForeignCall.unchecked(e);
         }
     }
 
@@ -552,30 +396,6 @@ final class EmittedKernels extends EmittedRows {
                     (long) pieces);
         } catch (Throwable e) { // what invokeExact declares
             throw ForeignCall.unchecked(e);
-        }
-    }
-
-    /** Machine code does not check what it touches, and a wrong offset would end the process. */
-    private static void checkLeft(int rows, int depth, long end, long size, int offset) {
-        if (rows < 0 || depth < 0 || offset < 0 || end > size) {
-            throw new IndexOutOfBoundsException("left operand: %d rows, depth %d, from %d to %d of %d elements"
-                    .formatted(rows, depth, offset, end, size));
-        }
-    }
-
-    private static void checkFloats(Storage operand) {
-        if (!operand.isFloats()) {
-            throw new IllegalArgumentException("operand: expected floats, found " + operand.format());
-        }
-    }
-
-    private static void checkPanel(int rows, int depth, Storage b, int bOffset, Storage c, int cOffset) {
-        if (!c.isFloats()
-                || (bOffset | cOffset) < 0
-                || bOffset > b.elements() - (long) depth * PANEL
-                || cOffset > c.elements() - (long) rows * PANEL) {
-            throw new IndexOutOfBoundsException("%d rows, depth %d, offsets %d, %d of %d, %d elements"
-                    .formatted(rows, depth, bOffset, cOffset, b.elements(), c.elements()));
         }
     }
 }

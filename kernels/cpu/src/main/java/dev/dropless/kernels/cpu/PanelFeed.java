@@ -5,7 +5,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Panels of the right operand of a block product that are packed piece by piece while those before them are multiplied, so that reading them from memory takes no time of its
- * own: each piece is fetched into the cache during a multiplication and copied after it.
+ * own: each piece is fetched into the cache during a multiplication and copied during the next one, or after it where it is more than rows of floats.
  */
 final class PanelFeed {
 
