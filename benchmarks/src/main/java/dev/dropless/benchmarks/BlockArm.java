@@ -5,18 +5,20 @@ import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
 import dev.dropless.blocksparse.Transpose;
 import dev.dropless.blocksparse.WeightPart;
+import dev.dropless.blocksparse.spi.KernelMemory;
 import dev.dropless.blocksparse.spi.Kernels;
 import dev.dropless.topology.MoeBlockPattern;
 import dev.dropless.topology.Topology;
 import java.lang.foreign.Arena;
 
-/** A product at the block-sparse level: row-major dense matrices, blocks with exact row counts. */
+/** A product at the block-sparse level: row-major dense matrices, blocks with exact row counts; both in memory of the back end, as a layer has them. */
 final class BlockArm implements Arm {
 
     private final ProductTask task;
     private final Kernels kernels;
     private final int blockSize;
     private final Arena arena = Arena.ofShared();
+    private final KernelMemory.Scope memory;
     private final Topology topology;
     private final MoeBlockPattern pattern;
     private final BlockSparseMatrix blocks;
@@ -34,11 +36,12 @@ final class BlockArm implements Arm {
         int h = layer.layer().hiddenSize();
         int f = layer.layer().ffnHiddenSize();
         pattern = MoeBlockPattern.exact(topology, blockSize, f);
-        blocks = BlockSparseMatrix.allocate(arena, pattern, ElementType.F32);
+        memory = kernels.memory().open();
+        blocks = new BlockSparseMatrix(pattern, memory.allocate(ElementType.F32, 1, pattern.elements()));
         boolean down = task.product() == ProductTask.Product.DSD;
-        rows = down ? Matrix.allocate(arena, ElementType.F32, topology.rows(), h) : task.newRows(topology, arena);
+        rows = down ? memory.allocate(ElementType.F32, topology.rows(), h) : task.newRows(topology, arena);
         long all = (long) topology.numExperts() * f;
-        weights = Matrix.allocate(arena, ElementType.F32, down ? all : h, down ? h : all);
+        weights = memory.allocate(ElementType.F32, down ? all : h, down ? h : all);
         if (task.product() != ProductTask.Product.DDS) {
             load(layer, f, down);
         }
@@ -116,6 +119,7 @@ final class BlockArm implements Arm {
 
     @Override
     public void close() {
+        memory.close();
         kernels.close();
         arena.close();
     }

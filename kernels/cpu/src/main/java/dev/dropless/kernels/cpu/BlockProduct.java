@@ -3,19 +3,29 @@ package dev.dropless.kernels.cpu;
 import dev.dropless.blocksparse.BlockSparseMatrix;
 import dev.dropless.blocksparse.ElementType;
 import dev.dropless.blocksparse.Matrix;
+import dev.dropless.kernels.cpu.Scratch.Tile;
 import dev.dropless.topology.BlockPattern;
 import java.lang.foreign.MemorySegment;
-import java.util.Arrays;
 
 /** A product at level 1: both operands are packed on the fly. Its subclasses say where results go. */
 abstract class BlockProduct extends Product {
 
-    private final Operand left;
-    private final Operand right;
+    final Operand left;
+    final Operand right;
 
     BlockProduct(Operand left, Operand right) {
         this.left = left;
         this.right = right;
+    }
+
+    @Override
+    final Form form() {
+        return Form.BLOCKS;
+    }
+
+    /** Whether {@link BlockUpdates} computes it, where it has two or more terms. */
+    boolean inPlace() {
+        return false;
     }
 
     /** Columns of a group's result. */
@@ -28,21 +38,38 @@ abstract class BlockProduct extends Product {
 
     @Override
     final void packRows(int group, int row, int rows, int k, int depth, Scratch scratch) {
-        left.pack(group, row, rows, k, depth, Packer.ROWS, scratch);
+        throw new UnsupportedOperationException("packed as blocks");
     }
 
     @Override
     final int preparePanels(int group, int panel, int count, int k, int depth, Scratch scratch) {
-        int ready = Math.min(count, panelGroup(depth));
-        int first = panel * TileKernels.PANEL;
-        int width = Math.min(ready * TileKernels.PANEL, columns(group) - first);
-        Storage packed = scratch.packPanels(ready, depth);
-        if (width < ready * TileKernels.PANEL) {
-            int last = packed.base() + (ready - 1) * depth * TileKernels.PANEL;
-            Arrays.fill(packed.array(), last, last + depth * TileKernels.PANEL, 0f);
+        throw new UnsupportedOperationException("packed as blocks");
+    }
+
+    /**
+     * Writes part of a tile to rows of a result.
+     *
+     * @param from element of the tile
+     * @param to element of the result's memory
+     * @param stride from one row of the result to the next
+     */
+    static void write(int rows, int columns, int from, Matrix result, long to, long stride, Scratch scratch) {
+        TileKernels kernels = scratch.kernels;
+        MemorySegment tile = scratch.results.segment();
+        ElementType type = result.type();
+        boolean whole = columns == TileKernels.BLOCK || columns == TileKernels.PANEL;
+        if (whole && type == ElementType.F32) {
+            kernels.writeRows(rows, columns, tile, from, TileKernels.PANEL, result.segment(), to, stride);
+        } else if (whole && type != ElementType.F64 && kernels.converts(Format.F32, Format.of(type))) {
+            Format format = Format.of(type);
+            kernels.convertRows(
+                    rows, columns, Format.F32, tile, from, TileKernels.PANEL, format, result.segment(), to, stride);
+        } else {
+            for (int i = 0; i < rows; i++) {
+                int at = from + i * TileKernels.PANEL;
+                Rows.write(scratch.results.array(), at, columns, result.segment(), type, to + i * stride);
+            }
         }
-        right.pack(group, first, width, k, depth, Packer.PANELS, scratch);
-        return ready;
     }
 
     /** Shape of the groups of a product with a dense result. */
@@ -65,12 +92,79 @@ abstract class BlockProduct extends Product {
         private final Layout layout;
         private final Matrix c;
         private final boolean accumulate;
+        private final TileKernels kernels;
 
-        IntoDense(Operand left, Operand right, Layout layout, Matrix c, boolean accumulate) {
+        IntoDense(TileKernels kernels, Operand left, Operand right, Layout layout, Matrix c, boolean accumulate) {
             super(left, right);
+            this.kernels = kernels;
             this.layout = layout;
             this.c = c;
             this.accumulate = accumulate;
+        }
+
+        @Override
+        boolean inPlace() {
+            return c.type() == ElementType.F32 && !left.alongK() && kernels.updatesMatrices();
+        }
+
+        /** Where an element of a task begins in the memory of the result. */
+        private long index(Tile task, int row, int panel) {
+            long column = layout.firstColumn(task.group) + (long) (task.panel + panel) * TileKernels.PANEL;
+            return c.index(layout.firstRow(task.group) + task.row + row, column);
+        }
+
+        /** Rows of a panel of a task. */
+        Ahead nextRows(Tile task, int first, int rows, int panel, Ahead ahead) {
+            ahead.set(c, index(task, first, panel), c.rowStride(), rows, TileKernels.PANEL);
+            return ahead;
+        }
+
+        /**
+         * Updates some rows of a panel of a task, all of whose columns are there, with some terms.
+         *
+         * @param first first row in the task
+         * @param panel first panel in the task
+         * @param next which panel will be updated after it, counted from it; one before it belongs to the rows that follow
+         * @param k first term
+         * @param from where the rows begin that are interleaved
+         * @param packed number of the packed panel
+         */
+        void update(
+                Tile task,
+                int first,
+                int rows,
+                int panel,
+                int next,
+                int k,
+                int terms,
+                int from,
+                int packed,
+                Scratch scratch) {
+            long ahead = (long) next * TileKernels.PANEL + (next > 0 ? 0 : rows * c.rowStride());
+            scratch.kernels.updateMatrix(
+                    rows,
+                    terms,
+                    scratch.rowsStorage(),
+                    from,
+                    scratch.packed(),
+                    packed * terms * TileKernels.PANEL,
+                    accumulate || k > 0,
+                    c.segment(),
+                    index(task, first, panel),
+                    c.rowStride(),
+                    ahead);
+        }
+
+        /** The same by a tile, for a panel of which only some columns are there or whose terms are too few. */
+        void updateEdge(
+                Tile task, int first, int rows, int panel, int k, int terms, int from, int packed, Scratch scratch) {
+            int number = task.panel + panel;
+            float[] tile = scratch.results(rows * TileKernels.PANEL);
+            begin(task.group, task.row + first, rows, number, tile, 0, accumulate || k > 0);
+            int panelOffset = packed * terms * TileKernels.PANEL;
+            scratch.kernels.multiplyColumns(
+                    rows, terms, scratch.rowsStorage(), from, scratch.packed(), panelOffset, scratch.results, 0);
+            end(task.group, task.row + first, rows, number, tile, 0, scratch);
         }
 
         @Override
@@ -95,18 +189,23 @@ abstract class BlockProduct extends Product {
 
         @Override
         void begin(int group, int row, int rows, int panel, float[] tile, int offset) {
+            begin(group, row, rows, panel, tile, offset, accumulate);
+        }
+
+        private void begin(int group, int row, int rows, int panel, float[] tile, int offset, boolean read) {
             super.begin(group, row, rows, panel, tile, offset);
-            if (accumulate) {
+            if (read) {
                 int column = panel * TileKernels.PANEL;
                 int count = Math.min(TileKernels.PANEL, columns(group) - column);
+                long from = c.index(layout.firstRow(group) + row, layout.firstColumn(group) + column);
+                if (count == TileKernels.PANEL && Rows.converts(kernels, c.type())) {
+                    MemorySegment to = MemorySegment.ofArray(tile);
+                    Rows.copy(kernels, rows, count, c, from, c.rowStride(), to, offset, TileKernels.PANEL);
+                    return;
+                }
                 for (int i = 0; i < rows; i++) {
-                    Rows.read(
-                            c,
-                            layout.firstRow(group) + row + i,
-                            layout.firstColumn(group) + column,
-                            count,
-                            tile,
-                            offset + i * TileKernels.PANEL);
+                    long first = from + i * c.rowStride();
+                    Rows.read(c.segment(), c.type(), first, count, tile, offset + i * TileKernels.PANEL);
                 }
             }
         }
@@ -115,21 +214,8 @@ abstract class BlockProduct extends Product {
         void end(int group, int row, int rows, int panel, float[] tile, int offset, Scratch scratch) {
             int column = panel * TileKernels.PANEL;
             int count = Math.min(TileKernels.PANEL, columns(group) - column);
-            if (count == TileKernels.PANEL && c.type() == ElementType.F32) {
-                long to = c.index(layout.firstRow(group) + row, layout.firstColumn(group) + column);
-                MemorySegment from = scratch.results.segment();
-                scratch.kernels.writeRows(rows, count, from, offset, count, c.segment(), to, c.rowStride());
-                return;
-            }
-            for (int i = 0; i < rows; i++) {
-                Rows.write(
-                        tile,
-                        offset + i * TileKernels.PANEL,
-                        count,
-                        c,
-                        layout.firstRow(group) + row + i,
-                        layout.firstColumn(group) + column);
-            }
+            long to = c.index(layout.firstRow(group) + row, layout.firstColumn(group) + column);
+            write(rows, count, offset, c, to, c.rowStride(), scratch);
         }
     }
 
@@ -194,6 +280,7 @@ abstract class BlockProduct extends Product {
                                 height,
                                 run,
                                 offset + i * TileKernels.PANEL + j,
+                                s.data(),
                                 index,
                                 pattern.width(blockColumn),
                                 scratch);
@@ -202,21 +289,6 @@ abstract class BlockProduct extends Product {
                     block++;
                 }
                 i += height;
-            }
-        }
-
-        /** Writes part of a tile to rows of a block. */
-        private void write(int rows, int columns, int from, long index, int stride, Scratch scratch) {
-            Matrix data = s.data();
-            MemorySegment tile = scratch.results.segment();
-            if (columns == TileKernels.PANEL && data.type() == ElementType.F32) {
-                scratch.kernels.writeRows(rows, columns, tile, from, TileKernels.PANEL, data.segment(), index, stride);
-                return;
-            }
-            for (int i = 0; i < rows; i++) {
-                int at = from + i * TileKernels.PANEL;
-                long to = index + (long) i * stride;
-                Rows.write(scratch.results.array(), at, columns, data.segment(), data.type(), to);
             }
         }
     }

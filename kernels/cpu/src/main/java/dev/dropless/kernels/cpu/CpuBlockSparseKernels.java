@@ -30,7 +30,7 @@ final class CpuBlockSparseKernels implements BlockSparseKernels {
         Operand.Terms terms = Operand.AllTerms.of(depth);
         Operand left = new Operand.Dense(a, ta == Transpose.N, FROM_ZERO, terms);
         Operand right = new Operand.Dense(b, tb == Transpose.T, FROM_ZERO, terms);
-        runner.run(new BlockProduct.IntoDense(left, right, new Whole(c, depth), c, accumulate));
+        runner.run(new BlockProduct.IntoDense(runner.kernels(), left, right, new Whole(c, depth), c, accumulate));
     }
 
     private record Whole(Matrix c, int depth) implements BlockProduct.Layout {
@@ -82,7 +82,7 @@ final class CpuBlockSparseKernels implements BlockSparseKernels {
         StripeGroups groups = new StripeGroups(s.pattern(), ts);
         Operand left = new Operand.Sparse(s, groups, ts == Transpose.N);
         Operand right = new Operand.Dense(b, tb == Transpose.T, FROM_ZERO, new Operand.BlockTerms(groups));
-        runner.run(new BlockProduct.IntoDense(left, right, new RowStripes(groups, c), c, accumulate));
+        runner.run(new BlockProduct.IntoDense(runner.kernels(), left, right, new RowStripes(groups, c), c, accumulate));
     }
 
     private record RowStripes(StripeGroups stripes, Matrix c) implements BlockProduct.Layout {
@@ -123,7 +123,8 @@ final class CpuBlockSparseKernels implements BlockSparseKernels {
         StripeGroups groups = new StripeGroups(s.pattern(), ts.flip());
         Operand left = new Operand.Dense(a, ta == Transpose.N, FROM_ZERO, new Operand.BlockTerms(groups));
         Operand right = new Operand.Sparse(s, groups, ts == Transpose.T);
-        runner.run(new BlockProduct.IntoDense(left, right, new ColumnStripes(groups, c), c, accumulate));
+        runner.run(
+                new BlockProduct.IntoDense(runner.kernels(), left, right, new ColumnStripes(groups, c), c, accumulate));
     }
 
     private record ColumnStripes(StripeGroups stripes, Matrix c) implements BlockProduct.Layout {

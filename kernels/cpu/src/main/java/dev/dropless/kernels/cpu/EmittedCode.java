@@ -37,7 +37,8 @@ final class EmittedCode {
 
     /**
      * What every entry point takes (System V): a, b and c with offsets in elements; on the stack the number of terms, the number of groups of rows, what to fetch
-     * ahead with its offset in elements, how many bytes further with every term, and for {@link Left#PANELS} the stride of a in bytes.
+     * ahead with its offset in elements, and how many bytes further with every term. Then for {@link Left#PANELS} the stride of a in bytes. For {@link Left#ROWS} terms
+     * are counted in pieces, all of that number: how many bytes further to fetch besides after each of them, and how many there are.
      */
     static final FunctionDescriptor SIGNATURE = FunctionDescriptor.ofVoid(
             ValueLayout.ADDRESS,
@@ -49,6 +50,7 @@ final class EmittedCode {
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG,
             ValueLayout.ADDRESS,
+            ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG);
@@ -64,7 +66,9 @@ final class EmittedCode {
     private static final Gpr AHEAD_STEP = Gpr.RAX;
     private static final Gpr GROUPS = Gpr.RBX;
     private static final Gpr A_STRIDE = Gpr.RBP;
-    /** Terms left in a panel of the left operand. */
+    /** Pieces of terms of packed rows. */
+    private static final Gpr PIECES = Gpr.RBP;
+    /** Terms left in a piece, or in a panel of the left operand. */
     private static final Gpr INNER = Gpr.R12;
     /** From the end of a piece that is fetched ahead to the next one. */
     private static final Gpr AHEAD_JUMP = Gpr.R13;
@@ -173,6 +177,9 @@ final class EmittedCode {
         if (left == Left.PANELS) {
             assembler.load(A_STRIDE, stack(5));
             panelStrides();
+        } else if (left == Left.ROWS) {
+            assembler.load(AHEAD_JUMP, stack(5));
+            assembler.load(PIECES, stack(6));
         }
         int group = assembler.position();
         int vectors = Math.min(VECTORS, columns * Float.BYTES / width.bytes());
@@ -223,11 +230,13 @@ final class EmittedCode {
     private void columns(Left left, int rows, int vectors, int column, int lines) {
         assembler.move(A, A_START);
         assembler.move(B, B_START);
-        assembler.move(K, DEPTH);
+        assembler.move(K, left == Left.ROWS ? PIECES : DEPTH);
         moveTile(VectorOp.LOAD, rows, vectors, column);
         int outer = assembler.position();
-        if (left == Left.PANELS) {
-            assembler.move(INNER, TileKernels.PANEL / UNROLLED);
+        switch (left) {
+            case ROWS -> assembler.move(INNER, DEPTH);
+            case COLUMNS -> {}
+            case PANELS -> assembler.move(INNER, TileKernels.PANEL / UNROLLED);
         }
         int loop = assembler.position();
         int terms = left == Left.PANELS ? UNROLLED : 1;
@@ -238,8 +247,11 @@ final class EmittedCode {
         switch (left) {
             case ROWS -> {
                 assembler.add(A, Float.BYTES);
-                assembler.decrement(K);
+                assembler.decrement(INNER);
                 assembler.jumpIfNotZero(loop);
+                assembler.add(AHEAD, AHEAD_JUMP);
+                assembler.decrement(K);
+                assembler.jumpIfNotZero(outer);
             }
             case COLUMNS -> {
                 assembler.add(A, TileKernels.BLOCK * Float.BYTES);

@@ -30,6 +30,10 @@ final class EmittedCopies {
             ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG);
 
+    /** What {@link #fetch} takes: memory with offset in elements and stride in bytes, and the number of rows. */
+    static final FunctionDescriptor FETCH_SIGNATURE = FunctionDescriptor.ofVoid(
+            ValueLayout.ADDRESS, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG);
+
     private static final Gpr SOURCE_ROW = Gpr.RDI;
     private static final Gpr SOURCE = Gpr.RSI;
     private static final Gpr SOURCE_STRIDE = Gpr.RDX;
@@ -53,7 +57,8 @@ final class EmittedCopies {
             emit(assembler, width, TileKernels.BLOCK, VectorOp.STORE),
             emit(assembler, width, TileKernels.PANEL, VectorOp.STORE),
             emit(assembler, width, TileKernels.BLOCK, VectorOp.STREAM),
-            emit(assembler, width, TileKernels.PANEL, VectorOp.STREAM)
+            emit(assembler, width, TileKernels.PANEL, VectorOp.STREAM),
+            emitFetch(assembler)
         };
         ExecutableCode code = ExecutableCode.load(assembler.toByteArray());
         entries = Arrays.stream(offsets).mapToObj(code::entry).toArray(MemorySegment[]::new);
@@ -67,6 +72,24 @@ final class EmittedCopies {
      */
     MemorySegment entry(int columns, boolean stream) {
         return entries[columns / TileKernels.BLOCK - 1 + (stream ? 2 : 0)];
+    }
+
+    /** Entry point that asks for the first cache line of each row. */
+    MemorySegment fetch() {
+        return entries[entries.length - 1];
+    }
+
+    private static int emitFetch(Assembler assembler) {
+        assembler.align(Width.ZMM.bytes());
+        int entry = assembler.position();
+        assembler.loadAddress(SOURCE_ROW, Address.at(Gpr.RDI, Gpr.RSI, Float.BYTES, 0));
+        int row = assembler.position();
+        assembler.prefetch(Address.at(SOURCE_ROW, 0));
+        assembler.add(SOURCE_ROW, SOURCE_STRIDE);
+        assembler.decrement(Gpr.RCX);
+        assembler.jumpIfNotZero(row);
+        assembler.ret();
+        return entry;
     }
 
     private static int emit(Assembler assembler, Width width, int columns, VectorOp store) {

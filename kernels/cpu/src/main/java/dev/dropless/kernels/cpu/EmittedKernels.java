@@ -17,10 +17,10 @@ import java.util.Map;
 import java.util.Objects;
 
 /**
- * The tier of emitted machine code: products by {@link EmittedCode}, called on the arrays themselves, rows by {@link EmittedRows}; everything else by the Vector API
+ * The tier of emitted machine code: products by {@link EmittedCode}, called on the arrays themselves, those of blocks by {@link EmittedBlocks}, rows by {@link EmittedRows}; everything else by the Vector API
  * where it can be used, else by plain Java.
  */
-final class EmittedKernels extends EmittedRows {
+final class EmittedKernels extends EmittedBlocks {
 
     /**
      * A critical call gets the addresses of arrays, and no garbage collection starts while it lasts: with the rows of
@@ -76,6 +76,9 @@ final class EmittedKernels extends EmittedRows {
 
     /** A pair of bfloat16. */
     private static final ValueLayout.OfInt PAIR = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private static final int LINE = 64;
+    private static final int ROW_BYTES = PANEL * Float.BYTES;
 
     private final EmittedCode code;
     private final boolean pairs;
@@ -196,6 +199,30 @@ final class EmittedKernels extends EmittedRows {
             MemorySegment entry = wanted.entry(Left.ROWS, height, lines(step));
             call(entry, groups - higher, depth, left, from, b, bOffset, c, to, next, ahead, step, 0);
         }
+    }
+
+    /** The pieces of a row are fetched one after the other, with as many terms as there are for each row. */
+    @Override
+    public void multiply(
+            int rows, int depth, Storage a, int aOffset, Storage b, int bOffset, Storage c, int cOffset, Ahead next) {
+        int terms = next.rows() == 0 ? 0 : depth / next.rows();
+        int pieces = terms == 0 ? 0 : next.rows();
+        int fetching = terms * pieces;
+        if (rows > 0 && fetching > 0) {
+            if (rows > code.maxRows() || depth > DEPTH) {
+                throw new IndexOutOfBoundsException("%d rows, depth %d".formatted(rows, depth));
+            }
+            checkFloats(b);
+            checkLeft(rows, depth, aOffset + (rows - 1L) * ROW_STRIDE + depth, a.elements(), aOffset);
+            checkPanel(rows, depth, b, bOffset, c, cOffset);
+            long step = Math.min(ROW_BYTES, Math.ceilDiv(next.bytes() + LINE, terms));
+            MemorySegment entry = code.entry(Left.ROWS, rows, step > LINE ? 2 : 1);
+            MemorySegment left = a.segment();
+            long from = next.offset() / Float.BYTES;
+            long jump = next.stride() - terms * step;
+            call(entry, 1, terms, pieces, left, aOffset, b, bOffset, c, cOffset, next.segment(), from, step, jump);
+        }
+        multiply(rows, depth - fetching, a, aOffset + fetching, b, bOffset + fetching * PANEL, c, cOffset, b, 0, 0);
     }
 
     @Override
@@ -335,6 +362,27 @@ final class EmittedKernels extends EmittedRows {
             int ahead,
             int step,
             int aStride) {
+        long stepBytes = (long) step * Float.BYTES;
+        long stride = (long) aStride * Float.BYTES;
+        call(entry, groups, depth, 1, a, aOffset, b, bOffset, c, cOffset, next.segment(), ahead, stepBytes, stride);
+    }
+
+    /** Terms in pieces; the last two arguments are in bytes, see {@link EmittedCode#SIGNATURE}. */
+    private static void call(
+            MemorySegment entry,
+            int groups,
+            int depth,
+            int pieces,
+            MemorySegment a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            MemorySegment next,
+            long ahead,
+            long step,
+            long jump) {
         try {
             Calls.MULTIPLY.invokeExact(
                     entry,
@@ -346,36 +394,13 @@ final class EmittedKernels extends EmittedRows {
                     (long) cOffset,
                     (long) depth,
                     (long) groups,
-                    next.segment(),
-                    (long) ahead,
-                    (long) step * Float.BYTES,
-                    (long) aStride * Float.BYTES);
+                    next,
+                    ahead,
+                    step,
+                    jump,
+                    (long) pieces);
         } catch (Throwable e) { // what invokeExact declares
             throw ForeignCall.unchecked(e);
-        }
-    }
-
-    /** Machine code does not check what it touches, and a wrong offset would end the process. */
-    private static void checkLeft(int rows, int depth, long end, long size, int offset) {
-        if (rows < 0 || depth < 0 || offset < 0 || end > size) {
-            throw new IndexOutOfBoundsException("left operand: %d rows, depth %d, from %d to %d of %d elements"
-                    .formatted(rows, depth, offset, end, size));
-        }
-    }
-
-    private static void checkFloats(Storage operand) {
-        if (!operand.isFloats()) {
-            throw new IllegalArgumentException("operand: expected floats, found " + operand.format());
-        }
-    }
-
-    private static void checkPanel(int rows, int depth, Storage b, int bOffset, Storage c, int cOffset) {
-        if (!c.isFloats()
-                || (bOffset | cOffset) < 0
-                || bOffset > b.elements() - (long) depth * PANEL
-                || cOffset > c.elements() - (long) rows * PANEL) {
-            throw new IndexOutOfBoundsException("%d rows, depth %d, offsets %d, %d of %d, %d elements"
-                    .formatted(rows, depth, bOffset, cOffset, b.elements(), c.elements()));
         }
     }
 }

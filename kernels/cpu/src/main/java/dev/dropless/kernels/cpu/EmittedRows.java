@@ -17,6 +17,9 @@ abstract class EmittedRows extends EmittedElementwise {
         static final MethodHandle COPY =
                 Linker.nativeLinker().downcallHandle(EmittedConversions.SIGNATURE, Linker.Option.critical(true));
 
+        static final MethodHandle FETCH =
+                Linker.nativeLinker().downcallHandle(EmittedCopies.FETCH_SIGNATURE, Linker.Option.critical(true));
+
         static final MethodHandle COPY_PIECES =
                 Linker.nativeLinker().downcallHandle(EmittedCopies.SIGNATURE, Linker.Option.critical(true));
 
@@ -126,6 +129,19 @@ abstract class EmittedRows extends EmittedElementwise {
         MemorySegment entry = copies.entry(columns, isAligned(target, targetOffset, targetStride));
         copyPieces(
                 entry, rows, 1, columns, source, sourceOffset, sourceStride, 0, target, targetOffset, targetStride, 0);
+    }
+
+    @Override
+    public void fetch(Ahead rows) {
+        if (rows.rows() == 0) {
+            return;
+        }
+        try {
+            Calls.FETCH.invokeExact(
+                    copies.fetch(), rows.segment(), rows.offset() / Float.BYTES, rows.stride(), (long) rows.rows());
+        } catch (Throwable e) { // what invokeExact declares
+            throw ForeignCall.unchecked(e);
+        }
     }
 
     @Override

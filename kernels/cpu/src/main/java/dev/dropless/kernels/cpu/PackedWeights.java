@@ -275,7 +275,19 @@ final class PackedWeights {
             long from = matrix.index(row, (long) part * outputs + first);
             int to = offset + part * lane;
             MemorySegment segment = target.segment();
-            Rows.copyPieces(kernels, rows, width / lane, lane, matrix, from, lane, segment, to, stride, PANEL);
+            Rows.copyPieces(
+                    kernels,
+                    rows,
+                    width / lane,
+                    lane,
+                    matrix,
+                    from,
+                    matrix.rowStride(),
+                    lane,
+                    segment,
+                    to,
+                    stride,
+                    PANEL);
         }
         return true;
     }
@@ -293,7 +305,8 @@ final class PackedWeights {
             for (int part = 0; part < parts; part++) {
                 long from = matrix.index(row, (long) part * outputs + panel * lane);
                 int to = k * PANEL + part * lane;
-                Rows.copyPieces(kernels, rows, count, lane, matrix, from, lane, target, to, PANEL, stride);
+                Rows.copyPieces(
+                        kernels, rows, count, lane, matrix, from, matrix.rowStride(), lane, target, to, PANEL, stride);
             }
             return;
         }

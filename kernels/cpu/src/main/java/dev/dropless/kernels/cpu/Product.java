@@ -29,7 +29,9 @@ abstract class Product {
         /**
          * Weights as they are stored, which are the left operand of the transposed product; rows as panels. See {@link #prepareTile}.
          */
-        WEIGHTS_LEFT
+        WEIGHTS_LEFT,
+        /** Both operands are matrices, see {@link BlockTiles}. */
+        BLOCKS
     }
 
     Form form() {

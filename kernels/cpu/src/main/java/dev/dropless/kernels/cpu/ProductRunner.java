@@ -41,6 +41,9 @@ final class ProductRunner {
 
     /** Rows of a packed block: the more, the less often the right operand is read; shallow blocks may be higher and still fit the second-level cache. */
     static int maxRows(Product product, int group) {
+        if (product.form() == Product.Form.BLOCKS) {
+            return BlockTiles.maxRows((BlockProduct) product, group);
+        }
         int most = product.form() == Product.Form.COLUMNS ? MAX_INTERLEAVED_ROWS : MAX_ROWS;
         int rows = Math.min(BLOCK_ELEMENTS / Math.clamp(product.depth(group), 1, TERMS), most);
         return rows - rows % rowUnit(product);
@@ -100,10 +103,12 @@ final class ProductRunner {
             work.read(i, tile);
             if (work.hasPartner(i)) {
                 computePair(product, work, i, scratch);
-            } else if (product.form() == Product.Form.WEIGHTS_LEFT) {
-                computeTransposed(product, tile, scratch);
-            } else {
-                compute(product, tile, scratch);
+                return;
+            }
+            switch (product.form()) {
+                case ROWS, COLUMNS -> compute(product, tile, scratch);
+                case WEIGHTS_LEFT -> computeTransposed(product, tile, scratch);
+                case BLOCKS -> BlockTiles.compute((BlockProduct) product, tile, scratch);
             }
         } finally {
             scratches.give(scratch);

@@ -47,7 +47,11 @@ final class Rows {
 
     /** As {@link #read(Matrix, long, long, int, float[], int)}, by the kernels' own conversion as far as there is one; to floats in an array. */
     static void read(TileKernels kernels, Matrix matrix, long row, long column, int n, Storage target, int offset) {
-        long index = matrix.index(row, column);
+        read(kernels, matrix, matrix.index(row, column), n, target, offset);
+    }
+
+    /** The same from an element of the matrix' memory on. */
+    static void read(TileKernels kernels, Matrix matrix, long index, int n, Storage target, int offset) {
         int done = 0;
         if (narrow(matrix.type()) && kernels.converts(Format.of(matrix.type()), Format.F32)) {
             int blocks = n / TileKernels.BLOCK;
@@ -130,7 +134,7 @@ final class Rows {
         }
     }
 
-    /** As {@link TileKernels#copyPieces}, from the rows of a matrix that {@link #converts}. */
+    /** As {@link TileKernels#copyPieces}, from the memory of a matrix that {@link #converts}. */
     static void copyPieces(
             TileKernels kernels,
             int rows,
@@ -138,6 +142,7 @@ final class Rows {
             int columns,
             Matrix matrix,
             long index,
+            long stride,
             long step,
             MemorySegment target,
             long offset,
@@ -145,13 +150,12 @@ final class Rows {
             long targetStep) {
         if (matrix.type() == ElementType.F32) {
             MemorySegment source = matrix.segment();
-            long stride = matrix.rowStride();
             kernels.copyPieces(
                     rows, pieces, columns, source, index, stride, step, target, offset, targetStride, targetStep);
             return;
         }
         for (int row = 0; row < rows; row++) {
-            long from = index + row * matrix.rowStride();
+            long from = index + row * stride;
             copy(kernels, pieces, columns, matrix, from, step, target, offset + row * targetStride, targetStep);
         }
     }

@@ -37,6 +37,15 @@ final class Scratch implements Pool.Reusable {
     /** The tile that is computed. */
     final Tile tile = new Tile();
 
+    /** Where operands are packed for block products. */
+    final Packer packer = new Packer();
+
+    /** What is packed next for them. */
+    final PanelFeed feed = new PanelFeed();
+
+    /** What they read next from memory. */
+    final Ahead ahead = new Ahead();
+
     /** The product that the owner has started. */
     final ProductRunner.Call call = new ProductRunner.Call();
 

@@ -87,6 +87,56 @@ interface TileKernels {
             int nextOffset,
             int nextLength);
 
+    /**
+     * As the other one with floats in b, for as many rows as are multiplied together, at most {@link #interleavedRows}.
+     *
+     * @param next what will be read after this and may be fetched into the cache meanwhile; may lie outside its segment
+     */
+    default void multiply(
+            int rows, int depth, Storage a, int aOffset, Storage b, int bOffset, Storage c, int cOffset, Ahead next) {
+        multiply(rows, depth, a, aOffset, b, bOffset, c, cOffset, b, 0, 0);
+    }
+
+    /**
+     * The same, but rows of floats are copied to panels, and as many that follow them are what may be fetched meanwhile.
+     *
+     * @param copied rows of {@code panels * PANEL} elements
+     * @param panels how many panels receive a part of each row
+     * @param target where the panels lie
+     * @param targetOffset where the first row goes in the first of them
+     * @param targetStride elements from one panel to the next
+     */
+    default void multiply(
+            int rows,
+            int depth,
+            Storage a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            Storage c,
+            int cOffset,
+            Ahead copied,
+            int panels,
+            Storage target,
+            int targetOffset,
+            int targetStride) {
+        multiply(rows, depth, a, aOffset, b, bOffset, c, cOffset, b, 0, 0);
+        long from = copied.offset() / Float.BYTES;
+        long stride = copied.stride() / Float.BYTES;
+        copyPieces(
+                copied.rows(),
+                panels,
+                PANEL,
+                copied.segment(),
+                from,
+                stride,
+                PANEL,
+                target.segment(),
+                targetOffset,
+                PANEL,
+                targetStride);
+    }
+
     /** Whether products of bfloat16 are faster by pairs of terms: {@link #multiplyPairs} and what packs for it are there only then. */
     default boolean pairs() {
         return false;
@@ -138,6 +188,41 @@ interface TileKernels {
      * @param cOffset element (0, 0) of c
      */
     void multiplyColumns(int rows, int depth, Storage a, int aOffset, Storage b, int bOffset, Storage c, int cOffset);
+
+    /**
+     * Asks for the beginning of each of some rows, all at once, so that the addresses of their pages are looked up side by side and known when the rest is fetched.
+     *
+     * @param rows may lie outside their segment
+     */
+    default void fetch(Ahead rows) {}
+
+    /** Whether {@link #updateMatrix} is there. */
+    default boolean updatesMatrices() {
+        return false;
+    }
+
+    /**
+     * As {@link #multiplyColumns} for a single group of interleaved rows, where c is a rectangle of a matrix of floats. Offsets and the stride are in elements.
+     *
+     * @param rows rows of a and c, at most interleavedRows
+     * @param depth terms, 2 or more
+     * @param accumulate whether the products are added to what is there, or to zero
+     * @param next how many elements after c the rectangle begins that will be asked for next; may lie outside
+     */
+    default void updateMatrix(
+            int rows,
+            int depth,
+            Storage a,
+            int aOffset,
+            Storage b,
+            int bOffset,
+            boolean accumulate,
+            MemorySegment c,
+            long cOffset,
+            long cStride,
+            long next) {
+        throw new UnsupportedOperationException("no products in place");
+    }
 
     /**
      * c[i][j] += sum over k of a[i][k] b[k][j] for some columns of a panel, where a is part of packed weights: element (i, k) at
