@@ -1,6 +1,7 @@
 package dev.dropless.kernels.cpu;
 
 import static java.lang.constant.ConstantDescs.CD_Object;
+import static java.lang.constant.ConstantDescs.CD_boolean;
 import static java.lang.constant.ConstantDescs.CD_float;
 import static java.lang.constant.ConstantDescs.CD_int;
 import static java.lang.constant.ConstantDescs.CD_void;
@@ -30,8 +31,11 @@ import jdk.incubator.vector.VectorSpecies;
  *     for i = 0..m-1:  x = broadcast(a(i,k));  c(i,j) = fma(x, b(j), c(i,j))
  *   store c
  * </pre>
- * in three versions, for the places where the kernels of {@link TileKernels} find a(i,k). The first reads the next panel in passing, as the hardware fetches a
- * panel too late that is read at full speed from its beginning.
+ * in three versions, for the places where the kernels of {@link TileKernels} find a(i,k).
+ *
+ * <p>Panels come from memory, which the hardware fetches too late by itself, and the Vector API has no prefetch instruction. With AVX-512 a vector store whose mask is
+ * empty serves as one: it writes nothing, but the processor asks for its cache line, and goes on without waiting for it (a load would hold up everything behind it). So
+ * with every term goes one such store, some elements after the last one.
  */
 final class MicroKernelGenerator {
 
@@ -40,47 +44,54 @@ final class MicroKernelGenerator {
     private static final ClassDesc SPECIES = ClassDesc.of("jdk.incubator.vector.VectorSpecies");
     private static final ClassDesc FLOATS = CD_float.arrayType();
     private static final MethodTypeDesc LOAD = MethodTypeDesc.of(FLOAT_VECTOR, SPECIES, FLOATS, CD_int);
+    private static final ClassDesc MASK_TYPE = ClassDesc.of("jdk.incubator.vector.VectorMask");
     private static final MethodTypeDesc STORE = MethodTypeDesc.of(CD_void, FLOATS, CD_int);
+    private static final MethodTypeDesc MASKED_STORE = STORE.insertParameterTypes(2, MASK_TYPE);
+    private static final MethodTypeDesc MASK_ALL = MethodTypeDesc.of(MASK_TYPE, CD_boolean);
     private static final MethodTypeDesc BROADCAST = MethodTypeDesc.of(FLOAT_VECTOR, SPECIES, CD_float);
     private static final MethodTypeDesc FMA = MethodTypeDesc.of(FLOAT_VECTOR, VECTOR, VECTOR);
-    /** depth, a, aOffset, aStride, b, bOffset, c, cOffset: the local variables 0..7 of every kernel. */
+    /** The parameters of every kernel, which are its local variables 0..9. */
     private static final MethodTypeDesc KERNEL =
-            MethodTypeDesc.of(CD_float, CD_int, FLOATS, CD_int, CD_int, FLOATS, CD_int, FLOATS, CD_int);
+            MethodTypeDesc.of(CD_void, CD_int, FLOATS, CD_int, CD_int, FLOATS, CD_int, FLOATS, CD_int, CD_int, CD_int);
 
     private static final MethodTypeDesc DISPATCH = KERNEL.insertParameterTypes(0, CD_int);
     private static final int DEPTH = 0;
     private static final int A = 1;
     private static final int A_OFFSET = 2;
     private static final int A_STRIDE = 3;
-    /** In the place of a stride that is not needed. */
-    private static final int AHEAD = 3;
-
     private static final int B = 4;
     private static final int B_OFFSET = 5;
     private static final int C = 6;
     private static final int C_OFFSET = 7;
-    private static final int K = 8;
-    private static final int BROADCASTED = 9;
-    private static final int B_VECTORS = 10;
-    /** Sum of what was read ahead: there is no prefetch instruction, but a read at the pace of the products lets the hardware's prefetcher keep up. */
-    private static final int TOUCHED = 12;
+    private static final int AHEAD_OFFSET = 8;
+    private static final int AHEAD_STEP = 9;
+    /** In the place of an array. */
+    private static final int NOTHING = -1;
 
-    private static final int ACCUMULATORS = 13;
+    private static final int K = 10;
+    private static final int EMPTY_MASK = 11;
+    private static final int BROADCASTED = 12;
+    private static final int B_VECTORS = 13;
+    private static final int ACCUMULATORS = 15;
     private static final int VECTORS = 2;
 
     /** Where the left operand has its elements, by the method of {@link MicroKernel}; indices must be constant multiples of the loop variable. */
     private enum Left {
-        MULTIPLY(1, TileKernels.ROW_STRIDE),
-        MULTIPLY_COLUMNS(TileKernels.BLOCK, 1),
+        MULTIPLY(1, TileKernels.ROW_STRIDE, B),
+        /** Fetching the sums, which are what lies in memory here, gained nothing. */
+        MULTIPLY_COLUMNS(TileKernels.BLOCK, 1, NOTHING),
         /** Two loops: one over panels, one inside a panel. */
-        MULTIPLY_PANELS(1, TileKernels.PANEL);
+        MULTIPLY_PANELS(1, TileKernels.PANEL, A);
 
         private final int termStride;
         private final int rowStride;
+        /** The array in memory of which parts are fetched. */
+        private final int fetched;
 
-        Left(int termStride, int rowStride) {
+        Left(int termStride, int rowStride, int fetched) {
             this.termStride = termStride;
             this.rowStride = rowStride;
+            this.fetched = fetched;
         }
 
         String method() {
@@ -98,12 +109,14 @@ final class MicroKernelGenerator {
 
     private final int lanes;
     private final int maxRows;
+    private final boolean fetches;
     private final String speciesField;
     private final ClassDesc self = ClassDesc.of(MicroKernelGenerator.class.getPackageName(), "GeneratedMicroKernel");
 
-    private MicroKernelGenerator(VectorSpecies<Float> species, int maxRows) {
+    private MicroKernelGenerator(VectorSpecies<Float> species, int maxRows, boolean fetches) {
         this.lanes = species.length();
         this.maxRows = maxRows;
+        this.fetches = fetches;
         this.speciesField = "SPECIES_" + species.vectorBitSize();
     }
 
@@ -112,10 +125,11 @@ final class MicroKernelGenerator {
      *
      * @param species one of the species of 64 to 512 bits
      * @param maxRows most rows; 2 maxRows + 4 vector registers are live at once
+     * @param fetches whether a store with an empty mask fetches a cache line; otherwise kernels take no notice of what is to be fetched
      * @return the kernels
      */
-    static MicroKernel generate(VectorSpecies<Float> species, int maxRows) {
-        byte[] classFile = new MicroKernelGenerator(species, maxRows).classFile();
+    static MicroKernel generate(VectorSpecies<Float> species, int maxRows, boolean fetches) {
+        byte[] classFile = new MicroKernelGenerator(species, maxRows, fetches).classFile();
         try {
             return (MicroKernel) MethodHandles.lookup()
                     .defineHiddenClass(classFile, true)
@@ -160,7 +174,7 @@ final class MicroKernelGenerator {
             for (int parameter = 0; parameter < KERNEL.parameterCount(); parameter++) {
                 code.loadLocal(TypeKind.from(KERNEL.parameterType(parameter)), parameter + 2);
             }
-            code.invokestatic(self, left.kernel(branch.caseValue()), KERNEL).freturn();
+            code.invokestatic(self, left.kernel(branch.caseValue()), KERNEL).return_();
         }
         ClassDesc exception = ClassDesc.of("java.lang.IllegalArgumentException");
         code.labelBinding(other)
@@ -171,7 +185,10 @@ final class MicroKernelGenerator {
     }
 
     private void kernel(CodeBuilder code, Left left, int rows) {
-        code.fconst_0().fstore(TOUCHED);
+        if (fetches && left.fetched != NOTHING) {
+            species(code);
+            code.iconst_0().invokeinterface(SPECIES, "maskAll", MASK_ALL).astore(EMPTY_MASK);
+        }
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < VECTORS; j++) {
                 species(code);
@@ -190,6 +207,9 @@ final class MicroKernelGenerator {
                     .loadConstant(TileKernels.PANEL * TileKernels.PANEL)
                     .iadd()
                     .istore(B_OFFSET);
+            // the next panel's part begins a stride after this one's
+            code.iload(AHEAD_OFFSET).iload(A_STRIDE).iadd();
+            code.iload(AHEAD_STEP).loadConstant(TileKernels.PANEL).imul().isub().istore(AHEAD_OFFSET);
             code.iinc(DEPTH, -TileKernels.PANEL).goto_(loop).labelBinding(done);
         } else {
             terms(code, left, rows);
@@ -201,7 +221,7 @@ final class MicroKernelGenerator {
                 code.invokevirtual(FLOAT_VECTOR, "intoArray", STORE);
             }
         }
-        code.fload(TOUCHED).freturn();
+        code.return_();
     }
 
     /** The loop over all terms, or over those of a panel. */
@@ -227,12 +247,13 @@ final class MicroKernelGenerator {
             code.loadConstant(j * lanes).iadd();
             code.invokestatic(FLOAT_VECTOR, "fromArray", LOAD).astore(B_VECTORS + j);
         }
+        if (fetches && left.fetched != NOTHING) {
+            code.aload(B_VECTORS).aload(left.fetched).iload(AHEAD_OFFSET).aload(EMPTY_MASK);
+            code.invokevirtual(FLOAT_VECTOR, "intoArray", MASKED_STORE);
+            code.iload(AHEAD_OFFSET).iload(AHEAD_STEP).iadd().istore(AHEAD_OFFSET);
+        }
         for (int i = 0; i < rows; i++) {
             multiplyRow(code, left, i);
-        }
-        if (left == Left.MULTIPLY) {
-            code.fload(TOUCHED).aload(B).iload(AHEAD).iload(K).loadConstant(MicroKernel.AHEAD_STEP);
-            code.imul().iadd().faload().fadd().fstore(TOUCHED);
         }
         code.iinc(K, 1).goto_(loop).labelBinding(done);
     }

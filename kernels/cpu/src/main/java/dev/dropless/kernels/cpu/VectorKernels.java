@@ -11,15 +11,20 @@ final class VectorKernels implements TileKernels {
     private static final VectorSpecies<Float> FLOATS = VectorMath.FLOATS;
     private static final int LANES = FLOATS.length();
     private static final ScalarKernels TAIL = new ScalarKernels();
+    /** Where a store with an empty mask is one instruction, which the processor takes as a request for its cache line. */
+    private static final boolean FETCHES =
+            System.getProperty("os.arch").equals("amd64") && FLOATS.vectorBitSize() == 512;
     /**
-     * The compiler hoists the broadcasts of a row group to the top of the loop body, so of 32 registers 10 and one for reads ahead must stay free, of 16 six; beyond that
-     * accumulators are spilled inside the loop and speed halves. x86 has 32 vector registers only with AVX-512.
+     * The compiler hoists the broadcasts of a row group to the top of the loop body, so of 32 registers 10 must stay free, of 16 six; beyond that accumulators are
+     * spilled inside the loop and speed halves. x86 has 32 vector registers only with AVX-512.
      */
-    private static final int MAX_ROWS =
+    private static final int INTERLEAVED_ROWS =
             System.getProperty("os.arch").equals("amd64") && FLOATS.vectorBitSize() < 512 ? 4 : 9;
+    /** Broadcasts are not hoisted past a store, so loops that fetch need fewer registers. */
+    private static final int MAX_ROWS = FETCHES ? 12 : INTERLEAVED_ROWS;
 
     /** Shared by all instances: a class generated anew would have to be compiled anew. */
-    private static final MicroKernel MICRO = MicroKernelGenerator.generate(FLOATS, MAX_ROWS);
+    private static final MicroKernel MICRO = MicroKernelGenerator.generate(FLOATS, MAX_ROWS, FETCHES);
 
     @Override
     public CpuTier tier() {
@@ -56,20 +61,29 @@ final class VectorKernels implements TileKernels {
             int height = rows * (group + 1) / groups - first;
             int from = firstA + first * ROW_STRIDE;
             int to = firstC + first * PANEL;
-            int span = depth * MicroKernel.AHEAD_STEP;
-            int ahead = next.base() + nextOffset + group * span;
-            if (next != b || (group + 1) * span > nextLength || ahead + span > panel.length) {
-                ahead = firstB; // nothing new
-            }
+            int step = step(nextLength, groups * depth);
+            int part = nextOffset + group * step * depth;
+            boolean fetch = next == b && part < nextOffset + nextLength && inside(b, part, step, depth);
+            int ahead = fetch ? b.base() + part : firstB;
             for (int j = 0; j < PANEL; j += 2 * LANES) {
-                MICRO.multiply(height, depth, left, from, ahead, panel, firstB + j, tile, to + j);
+                MICRO.multiply(height, depth, left, from, 0, panel, firstB + j, tile, to + j, ahead, fetch ? step : 0);
             }
         }
     }
 
+    /** Elements from one fetched vector to the next, where {@code length} elements are fetched in some steps: at most a vector, since what is left out is lost. */
+    private static int step(int length, int steps) {
+        return steps == 0 ? 0 : Math.min(LANES, Math.ceilDiv(length, steps));
+    }
+
+    /** Whether all vectors that are to be fetched lie in an array. */
+    private static boolean inside(Storage next, int offset, int step, int steps) {
+        return offset >= 0 && offset + (long) step * steps + LANES <= next.elements();
+    }
+
     @Override
     public int interleavedRows() {
-        return MAX_ROWS;
+        return INTERLEAVED_ROWS;
     }
 
     @Override
@@ -81,12 +95,12 @@ final class VectorKernels implements TileKernels {
         int firstA = a.base() + aOffset;
         int firstB = b.base() + bOffset;
         int firstC = c.base() + cOffset;
-        for (int first = 0; first < rows; first += MAX_ROWS) {
-            int height = Math.min(MAX_ROWS, rows - first);
-            int from = firstA + first / MAX_ROWS * depth * BLOCK;
+        for (int first = 0; first < rows; first += INTERLEAVED_ROWS) {
+            int height = Math.min(INTERLEAVED_ROWS, rows - first);
+            int from = firstA + first / INTERLEAVED_ROWS * depth * BLOCK;
             int to = firstC + first * PANEL;
             for (int j = 0; j < PANEL; j += 2 * LANES) {
-                MICRO.multiplyColumns(height, depth, left, from, 0, panel, firstB + j, tile, to + j);
+                MICRO.multiplyColumns(height, depth, left, from, 0, panel, firstB + j, tile, to + j, 0, 0);
             }
         }
     }
@@ -117,8 +131,14 @@ final class VectorKernels implements TileKernels {
             int height = rows * (group + 1) / groups - first;
             int from = firstA + first * PANEL;
             int to = firstC + first * PANEL;
+            int step = step(nextLength, groups * PANEL);
+            int part = nextOffset + group * step * PANEL;
+            int last = part + (depth / PANEL - 1) * aStride;
+            boolean fetch = part >= 0 && inside(a, last, step, PANEL);
+            int ahead = fetch ? a.base() + part : from;
             for (int j = 0; j < columns; j += 2 * LANES) {
-                MICRO.multiplyPanels(height, depth, left, from, aStride, panel, firstB + j, tile, to + j);
+                MICRO.multiplyPanels(
+                        height, depth, left, from, aStride, panel, firstB + j, tile, to + j, ahead, fetch ? step : 0);
             }
         }
     }

@@ -133,13 +133,14 @@ class TileKernelsTest {
         }
         String what = "%s, rows %d, depth %d, columns %d".formatted(kernels.description(), rows, depth, columns);
         assertArrayEquals(expected, actual, what);
+        assertUnchanged(a, own, what);
     }
 
     private void multiplyEveryNumberOfRows(TileKernels kernels) {
         for (int rows = 0; rows <= 31; rows++) {
             for (int depth : new int[] {0, 1, 13, 31, 33, 207, TileKernels.DEPTH}) {
                 Storage a = Storage.of(numbers.normal(3 + rows * TileKernels.ROW_STRIDE));
-                Storage b = Storage.of(numbers.normal(5 + depth * TileKernels.PANEL));
+                Storage b = Storage.of(numbers.normal(5 + 2 * depth * TileKernels.PANEL + 16));
                 float[] start = numbers.guarded(rows * TileKernels.PANEL);
                 float[] expected = start.clone();
                 float[] actual = new float[start.length];
@@ -148,9 +149,18 @@ class TileKernelsTest {
                 scalar.multiply(rows, depth, a, 3, b, 5, Storage.of(expected), 8, b, 5, 0);
                 kernels.multiply(rows, depth, a, 3, own, 5, tile, 8, own, 5 + depth * 32, depth * 32);
                 tile.read(0, actual.length, actual, 0);
-                assertArrayEquals(expected, actual, kernels.description() + ", rows and depth: " + rows + " " + depth);
+                String what = "%s, rows %d, depth %d".formatted(kernels.description(), rows, depth);
+                assertArrayEquals(expected, actual, what);
+                assertUnchanged(b, own, what);
             }
         }
+    }
+
+    /** Neither what is read nor what is fetched is written. */
+    private static void assertUnchanged(Storage original, Storage copy, String what) {
+        float[] actual = new float[original.array().length];
+        copy.read(0, actual.length, actual, 0);
+        assertArrayEquals(original.array(), actual, what);
     }
 
     private List<TileKernels> tiers() {
