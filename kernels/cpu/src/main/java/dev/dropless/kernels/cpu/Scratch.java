@@ -191,6 +191,7 @@ final class Scratch {
 
         synchronized void give(Scratch scratch) {
             scratch.panels = NONE; // do not keep weights alive
+            scratch.ahead.clear();
             free.push(scratch);
         }
     }
