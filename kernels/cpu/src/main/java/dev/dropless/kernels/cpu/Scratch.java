@@ -192,6 +192,7 @@ final class Scratch implements Pool.Reusable {
     @Override
     public void clear() {
         panels = NONE;
+        ahead.clear();
         gradient.dots = NONE;
         call.clear();
     }
