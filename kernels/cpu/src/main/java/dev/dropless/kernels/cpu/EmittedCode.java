@@ -78,11 +78,7 @@ final class EmittedCode {
     private static final int STACK = (1 + 4) * Long.BYTES;
 
     private static final int LINE = 64;
-    private static final int ROW = TileKernels.PANEL * Float.BYTES;
-    /** Vectors of columns computed at once. */
-    private static final int VECTORS = 2;
-    /** Two take turns, so that a broadcast need not wait for the products with the one before. */
-    private static final int BROADCASTS = 2;
+    private static final int ROW = RegisterTile.ROW;
     /** Terms of one pass of the loop over a panel of the left operand, so that it is short enough for its end to be predicted. */
     private static final int UNROLLED = 4;
     /** How far ahead rows of c are fetched, in bytes: further than memory is away in time, few against a first-level cache. */
@@ -92,6 +88,7 @@ final class EmittedCode {
     private final Format format;
     private final VectorOp multiplyAdd;
     private final Assembler assembler;
+    private final RegisterTile tile;
     /** By left operand, lines fetched ahead with every term, rows. */
     private final MemorySegment[][][] entries;
     /** For half a panel of columns, where the left operand is {@link Left#PANELS}. */
@@ -117,6 +114,7 @@ final class EmittedCode {
         this.format = format;
         this.multiplyAdd = multiplyAdd;
         this.assembler = new Assembler(width);
+        this.tile = new RegisterTile(assembler, width);
         int maxRows = maxRows();
         int[][][] offsets = new int[Left.values().length][2][maxRows + 1];
         int[] halfOffsets = new int[maxRows + 1];
@@ -143,7 +141,7 @@ final class EmittedCode {
 
     /** What the registers hold beside two vectors of b. */
     int maxRows() {
-        return (width.registers() - VECTORS - BROADCASTS) / VECTORS;
+        return tile.maxRows();
     }
 
     /**
@@ -182,7 +180,7 @@ final class EmittedCode {
             assembler.load(PIECES, stack(6));
         }
         int group = assembler.position();
-        int vectors = Math.min(VECTORS, columns * Float.BYTES / width.bytes());
+        int vectors = tile.vectors(columns);
         int span = vectors * width.bytes();
         if (left == Left.COLUMNS) {
             assembler.loadAddress(AHEAD, Address.at(C, C_AHEAD));
@@ -231,7 +229,7 @@ final class EmittedCode {
         assembler.move(A, A_START);
         assembler.move(B, B_START);
         assembler.move(K, left == Left.ROWS ? PIECES : DEPTH);
-        moveTile(VectorOp.LOAD, rows, vectors, column);
+        tile.move(VectorOp.LOAD, C, rows, vectors, column);
         int outer = assembler.position();
         switch (left) {
             case ROWS -> assembler.move(INNER, DEPTH);
@@ -268,16 +266,14 @@ final class EmittedCode {
                 assembler.jumpIfNotZero(outer);
             }
         }
-        moveTile(VectorOp.STORE, rows, vectors, column);
+        tile.move(VectorOp.STORE, C, rows, vectors, column);
     }
 
     /** One k, {@code ahead} of where the registers point. */
     private void term(Left left, int rows, int vectors, int column, int lines, int ahead) {
-        int firstB = width.registers() - VECTORS;
-        int firstBroadcast = firstB - BROADCASTS;
         for (int j = 0; j < vectors; j++) {
             int bytes = ((ahead * ROW + column + j * width.bytes()) / Float.BYTES) * format.bytes();
-            EmittedConversions.load(assembler, format, firstB + j, Address.at(B, bytes));
+            EmittedConversions.load(assembler, format, tile.right(j), Address.at(B, bytes));
         }
         for (int line = 0; line < lines; line++) {
             Address address = Address.at(AHEAD, line * LINE);
@@ -287,23 +283,7 @@ final class EmittedCode {
                 assembler.prefetch(address);
             }
         }
-        for (int i = 0; i < rows; i++) {
-            int broadcast = firstBroadcast + i % BROADCASTS;
-            int displacement = ahead * Float.BYTES + i * rowBytes(left);
-            assembler.vector(VectorOp.BROADCAST, broadcast, 0, Address.at(A, displacement));
-            for (int j = 0; j < vectors; j++) {
-                assembler.vector(multiplyAdd, i * vectors + j, broadcast, firstB + j);
-            }
-        }
+        tile.multiplyAdd(multiplyAdd, rows, vectors, A, ahead * Float.BYTES, rowBytes(left));
         assembler.add(AHEAD, AHEAD_STEP);
-    }
-
-    private void moveTile(VectorOp op, int rows, int vectors, int column) {
-        for (int i = 0; i < rows; i++) {
-            for (int j = 0; j < vectors; j++) {
-                int displacement = i * ROW + column + j * width.bytes();
-                assembler.vector(op, i * vectors + j, 0, Address.at(C, displacement));
-            }
-        }
     }
 }

@@ -64,14 +64,11 @@ final class EmittedFeeds {
     private static final int STACK = (1 + 6) * Long.BYTES;
 
     private static final int LINE = 64;
-    private static final int ROW = TileKernels.PANEL * Float.BYTES;
-    /** Vectors of columns computed at once. */
-    private static final int VECTORS = 2;
-    /** Registers for numbers of the left operand. */
-    private static final int BROADCASTS = 2;
+    private static final int ROW = RegisterTile.ROW;
 
     private final Width width;
     private final Assembler assembler;
+    private final RegisterTile tile;
     private final MemorySegment[] entries;
 
     /**
@@ -82,7 +79,8 @@ final class EmittedFeeds {
     EmittedFeeds(Width width) {
         this.width = width;
         this.assembler = new Assembler(width);
-        int maxRows = (width.registers() - VECTORS - BROADCASTS) / VECTORS;
+        this.tile = new RegisterTile(assembler, width);
+        int maxRows = tile.maxRows();
         int[] offsets = new int[maxRows + 1];
         for (int rows = 1; rows <= maxRows; rows++) {
             offsets[rows] = kernel(rows);
@@ -112,12 +110,12 @@ final class EmittedFeeds {
         assembler.load(SOURCE_STRIDE, stack(4));
         assembler.load(PANEL_STRIDE, stack(5));
         assembler.load(AHEAD, stack(6));
-        int vectors = Math.min(VECTORS, ROW / width.bytes());
+        int vectors = tile.vectors(TileKernels.PANEL);
         int span = vectors * width.bytes();
         for (int column = 0; column < ROW; column += span) {
             assembler.move(A, A_START);
             assembler.move(B, B_START);
-            moveTile(VectorOp.LOAD, rows, vectors, column);
+            tile.move(VectorOp.LOAD, C, rows, vectors, column);
             if (column == 0) {
                 copyAndMultiply(rows, vectors);
                 assembler.load(K, stack(10));
@@ -125,7 +123,7 @@ final class EmittedFeeds {
                 assembler.load(K, stack(11));
             }
             multiply(rows, vectors, column);
-            moveTile(VectorOp.STORE, rows, vectors, column);
+            tile.move(VectorOp.STORE, C, rows, vectors, column);
         }
         SAVED.reversed().forEach(assembler::pop);
         assembler.returnFromVectorCode();
@@ -158,7 +156,7 @@ final class EmittedFeeds {
     /** A row of a panel, through the registers of b and of broadcasts, which are free between two terms. */
     private void copy() {
         int vectors = ROW / width.bytes();
-        int first = width.registers() - VECTORS - BROADCASTS;
+        int first = tile.firstBroadcast();
         for (int j = 0; j < vectors; j++) {
             assembler.vector(VectorOp.LOAD, first + j, 0, Address.at(SOURCE, j * width.bytes()));
         }
@@ -173,31 +171,7 @@ final class EmittedFeeds {
     }
 
     private void multiply(int rows, int vectors, int column) {
-        int firstB = width.registers() - VECTORS;
-        int firstBroadcast = firstB - BROADCASTS;
-        int loop = assembler.position();
-        for (int j = 0; j < vectors; j++) {
-            assembler.vector(VectorOp.LOAD, firstB + j, 0, Address.at(B, column + j * width.bytes()));
-        }
-        for (int i = 0; i < rows; i++) {
-            int broadcast = firstBroadcast + i % BROADCASTS;
-            int displacement = i * TileKernels.ROW_STRIDE * Float.BYTES;
-            assembler.vector(VectorOp.BROADCAST, broadcast, 0, Address.at(A, displacement));
-            for (int j = 0; j < vectors; j++) {
-                assembler.vector(VectorOp.FMA, i * vectors + j, broadcast, firstB + j);
-            }
-        }
-        assembler.add(A, Float.BYTES);
-        assembler.add(B, ROW);
-        assembler.decrement(K);
-        assembler.jumpIfNotZero(loop);
-    }
-
-    private void moveTile(VectorOp op, int rows, int vectors, int column) {
-        for (int i = 0; i < rows; i++) {
-            for (int j = 0; j < vectors; j++) {
-                assembler.vector(op, i * vectors + j, 0, Address.at(C, i * ROW + column + j * width.bytes()));
-            }
-        }
+        int rowBytes = TileKernels.ROW_STRIDE * Float.BYTES;
+        tile.multiplyTerms(rows, vectors, A, Float.BYTES, rowBytes, B, column, K);
     }
 }

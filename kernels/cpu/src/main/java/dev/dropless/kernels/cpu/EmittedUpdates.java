@@ -55,14 +55,11 @@ final class EmittedUpdates {
     private static final int STACK = (1 + 2) * Long.BYTES;
 
     private static final int LINE = 64;
-    private static final int ROW = TileKernels.PANEL * Float.BYTES;
-    /** Vectors of columns computed at once. */
-    private static final int VECTORS = 2;
-    /** Registers for numbers of the left operand. */
-    private static final int BROADCASTS = 2;
+    private static final int ROW = RegisterTile.ROW;
 
     private final Width width;
     private final Assembler assembler;
+    private final RegisterTile tile;
     /** By number of rows: sums that begin with what is there, and with zero. */
     private final MemorySegment[] onto;
 
@@ -76,7 +73,8 @@ final class EmittedUpdates {
     EmittedUpdates(Width width) {
         this.width = width;
         this.assembler = new Assembler(width);
-        int maxRows = (width.registers() - VECTORS - BROADCASTS) / VECTORS;
+        this.tile = new RegisterTile(assembler, width);
+        int maxRows = tile.maxRows();
         int[] ontoOffsets = new int[maxRows + 1];
         int[] toOffsets = new int[maxRows + 1];
         for (int rows = 1; rows <= maxRows; rows++) {
@@ -108,14 +106,14 @@ final class EmittedUpdates {
         assembler.load(AHEAD, stack(1));
         assembler.add(AHEAD, C);
         assembler.load(TERMS, stack(3));
-        int vectors = Math.min(VECTORS, ROW / width.bytes());
+        int vectors = tile.vectors(TileKernels.PANEL);
         int span = vectors * width.bytes();
         for (int column = 0; column < ROW; column += span) {
             assembler.move(A, A_START);
             assembler.move(B, B_START);
             start(rows, vectors, column, accumulate);
             terms(rows, vectors, column, column == 0);
-            finish(rows, vectors, column);
+            moveRows(VectorOp.STORE, rows, vectors, column);
         }
         SAVED.reversed().forEach(assembler::pop);
         assembler.returnFromVectorCode();
@@ -127,19 +125,20 @@ final class EmittedUpdates {
     }
 
     private void start(int rows, int vectors, int column, boolean accumulate) {
+        if (accumulate) {
+            moveRows(VectorOp.LOAD, rows, vectors, column);
+            return;
+        }
+        for (int sum = 0; sum < rows * vectors; sum++) {
+            assembler.vector(VectorOp.XOR, sum, sum, sum);
+        }
+    }
+
+    private void moveRows(VectorOp op, int rows, int vectors, int column) {
         assembler.move(C_ROW, C);
         for (int i = 0; i < rows; i++) {
-            for (int j = 0; j < vectors; j++) {
-                int sum = i * vectors + j;
-                if (accumulate) {
-                    assembler.vector(VectorOp.LOAD, sum, 0, Address.at(C_ROW, column + j * width.bytes()));
-                } else {
-                    assembler.vector(VectorOp.XOR, sum, sum, sum);
-                }
-            }
-            if (accumulate) {
-                assembler.add(C_ROW, C_STRIDE);
-            }
+            tile.moveRow(op, C_ROW, i, vectors, column);
+            assembler.add(C_ROW, C_STRIDE);
         }
     }
 
@@ -162,32 +161,6 @@ final class EmittedUpdates {
     }
 
     private void loop(int rows, int vectors, int column) {
-        int firstB = width.registers() - VECTORS;
-        int firstBroadcast = firstB - BROADCASTS;
-        int loop = assembler.position();
-        for (int j = 0; j < vectors; j++) {
-            assembler.vector(VectorOp.LOAD, firstB + j, 0, Address.at(B, column + j * width.bytes()));
-        }
-        for (int i = 0; i < rows; i++) {
-            int broadcast = firstBroadcast + i % BROADCASTS;
-            assembler.vector(VectorOp.BROADCAST, broadcast, 0, Address.at(A, i * Float.BYTES));
-            for (int j = 0; j < vectors; j++) {
-                assembler.vector(VectorOp.FMA, i * vectors + j, broadcast, firstB + j);
-            }
-        }
-        assembler.add(A, TileKernels.BLOCK * Float.BYTES);
-        assembler.add(B, ROW);
-        assembler.decrement(K);
-        assembler.jumpIfNotZero(loop);
-    }
-
-    private void finish(int rows, int vectors, int column) {
-        assembler.move(C_ROW, C);
-        for (int i = 0; i < rows; i++) {
-            for (int j = 0; j < vectors; j++) {
-                assembler.vector(VectorOp.STORE, i * vectors + j, 0, Address.at(C_ROW, column + j * width.bytes()));
-            }
-            assembler.add(C_ROW, C_STRIDE);
-        }
+        tile.multiplyTerms(rows, vectors, A, TileKernels.BLOCK * Float.BYTES, Float.BYTES, B, column, K);
     }
 }
