@@ -11,7 +11,7 @@ import dev.dropless.topology.MoeBlockPattern;
 import dev.dropless.topology.Topology;
 import java.lang.foreign.Arena;
 
-/** A product at the block-sparse level: row-major dense matrices, blocks with exact row counts; both in memory of the back end, as a layer has them. */
+/** A product at the block-sparse level: row-major dense matrices, blocks with exact row counts; weights and blocks lie in memory of the back end, where a layer has them. */
 final class BlockArm implements Arm {
 
     private final ProductTask task;

@@ -7,8 +7,8 @@ import dev.dropless.kernels.cpu.Scratch.Tile;
 import dev.dropless.topology.BlockPattern;
 import java.lang.foreign.MemorySegment;
 
-/** A product at level 1: both operands are packed on the fly. Its subclasses say where results go. */
-abstract class BlockProduct extends Product {
+/** A product at level 1: both operands are matrices and packed on the fly. {@link BlockTiles} computes its tasks; subclasses say where results go. */
+abstract non-sealed class BlockProduct extends Product {
 
     final Operand left;
     final Operand right;
@@ -16,11 +16,6 @@ abstract class BlockProduct extends Product {
     BlockProduct(Operand left, Operand right) {
         this.left = left;
         this.right = right;
-    }
-
-    @Override
-    final Form form() {
-        return Form.BLOCKS;
     }
 
     /** Whether {@link BlockUpdates} computes it, where it has two or more terms. */
@@ -34,16 +29,6 @@ abstract class BlockProduct extends Product {
     @Override
     final int panels(int group) {
         return Math.ceilDiv(columns(group), TileKernels.PANEL);
-    }
-
-    @Override
-    final void packRows(int group, int row, int rows, int k, int depth, Scratch scratch) {
-        throw new UnsupportedOperationException("packed as blocks");
-    }
-
-    @Override
-    final int preparePanels(int group, int panel, int count, int k, int depth, Scratch scratch) {
-        throw new UnsupportedOperationException("packed as blocks");
     }
 
     /**

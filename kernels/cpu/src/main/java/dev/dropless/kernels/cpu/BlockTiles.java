@@ -63,7 +63,6 @@ final class BlockTiles {
                 p += count;
             }
         }
-        feed.clear();
     }
 
     /** Begins to pack some panels from one of the task's on; none if there are no terms left. */

@@ -126,7 +126,8 @@ final class EmittedActivations {
             boolean recompute = (i & 4) != 0;
             if (!recompute) {
                 forwardAt[i] = emitForward(tanh, gated);
-                tileAt[i] = emitTile(tanh, gated ? VectorOp.STREAM : VectorOp.STORE);
+                boolean stream = (i & 2) != 0; // tiles are always gated: the bit says something else
+                tileAt[i] = emitTile(tanh, stream ? VectorOp.STREAM : VectorOp.STORE);
             }
             backwardAt[i] = emitBackward(tanh, gated, recompute);
         }

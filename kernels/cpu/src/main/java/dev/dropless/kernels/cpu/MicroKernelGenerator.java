@@ -207,9 +207,11 @@ final class MicroKernelGenerator {
                     .loadConstant(TileKernels.PANEL * TileKernels.PANEL)
                     .iadd()
                     .istore(B_OFFSET);
-            // the next panel's part begins a stride after this one's
-            code.iload(AHEAD_OFFSET).iload(A_STRIDE).iadd();
-            code.iload(AHEAD_STEP).loadConstant(TileKernels.PANEL).imul().isub().istore(AHEAD_OFFSET);
+            if (fetches) { // the next panel's part begins a stride after this one's
+                code.iload(AHEAD_OFFSET).iload(A_STRIDE).iadd();
+                code.iload(AHEAD_STEP).loadConstant(TileKernels.PANEL).imul();
+                code.isub().istore(AHEAD_OFFSET);
+            }
             code.iinc(DEPTH, -TileKernels.PANEL).goto_(loop).labelBinding(done);
         } else {
             terms(code, left, rows);

@@ -11,7 +11,7 @@ final class Packer {
     /** Terms that are transposed at a time: a block of so many is short enough for the first-level cache. */
     private static final int TRANSPOSED_TERMS = 256;
 
-    private Storage target = Storage.of(new float[0]);
+    private Storage target = Nothing.STORAGE;
     private int offset;
     /** Elements from one i to the next, within a panel. */
     private int strideI;

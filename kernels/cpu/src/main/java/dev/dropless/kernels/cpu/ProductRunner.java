@@ -41,17 +41,23 @@ final class ProductRunner {
 
     /** Rows of a packed block: the more, the less often the right operand is read; shallow blocks may be higher and still fit the second-level cache. */
     static int maxRows(Product product, int group) {
-        if (product.form() == Product.Form.BLOCKS) {
-            return BlockTiles.maxRows((BlockProduct) product, group);
-        }
-        int most = product.form() == Product.Form.COLUMNS ? MAX_INTERLEAVED_ROWS : MAX_ROWS;
+        return switch (product) {
+            case ExpertProduct own -> maxRows(own, group);
+            case BlockProduct blocks -> BlockTiles.maxRows(blocks, group);
+        };
+    }
+
+    private static int maxRows(ExpertProduct product, int group) {
+        int most = product.form() == ExpertProduct.Form.COLUMNS ? MAX_INTERLEAVED_ROWS : MAX_ROWS;
         int rows = Math.min(BLOCK_ELEMENTS / Math.clamp(product.depth(group), 1, TERMS), most);
         return rows - rows % rowUnit(product);
     }
 
     /** What rows of a product are cut into multiples of: where they are packed as panels, the last one of every task is filled up. */
     static int rowUnit(Product product) {
-        return product.form() == Product.Form.WEIGHTS_LEFT ? TileKernels.PANEL : 1;
+        return product instanceof ExpertProduct own && own.form() == ExpertProduct.Form.WEIGHTS_LEFT
+                ? TileKernels.PANEL
+                : 1;
     }
 
     TileKernels kernels() {
@@ -99,23 +105,27 @@ final class ProductRunner {
     private void compute(Product product, WorkList work, int i) {
         Scratch scratch = scratches.take();
         try {
-            Tile tile = scratch.tile;
-            work.read(i, tile);
-            if (work.hasPartner(i)) {
-                computePair(product, work, i, scratch);
-                return;
-            }
-            switch (product.form()) {
-                case ROWS, COLUMNS -> compute(product, tile, scratch);
-                case WEIGHTS_LEFT -> computeTransposed(product, tile, scratch);
-                case BLOCKS -> BlockTiles.compute((BlockProduct) product, tile, scratch);
+            work.read(i, scratch.tile);
+            switch (product) {
+                case ExpertProduct own -> compute(own, work, i, scratch);
+                case BlockProduct blocks -> BlockTiles.compute(blocks, scratch.tile, scratch);
             }
         } finally {
             scratches.give(scratch);
         }
     }
 
-    private void computePair(Product product, WorkList work, int i, Scratch scratch) {
+    private void compute(ExpertProduct product, WorkList work, int i, Scratch scratch) {
+        if (work.hasPartner(i)) {
+            computePair(product, work, i, scratch);
+        } else if (product.form() == ExpertProduct.Form.WEIGHTS_LEFT) {
+            computeTransposed(product, scratch.tile, scratch);
+        } else {
+            compute(product, scratch.tile, scratch);
+        }
+    }
+
+    private void computePair(ExpertProduct product, WorkList work, int i, Scratch scratch) {
         Scratch partner = scratches.take();
         try {
             work.readPartner(i, partner.tile);
@@ -125,7 +135,7 @@ final class ProductRunner {
         }
     }
 
-    private void compute(Product product, Tile task, Scratch scratch) {
+    private void compute(ExpertProduct product, Tile task, Scratch scratch) {
         int depth = product.depth(task.group);
         int tileSize = task.rows * TileKernels.PANEL;
         boolean atOnce = depth <= TERMS;
@@ -162,9 +172,9 @@ final class ProductRunner {
     }
 
     /** Packs terms in slabs of {@link TileKernels#DEPTH}, one after the other, or interleaved at once. */
-    void packRows(Product product, Tile task, int k, int terms, Scratch scratch) {
+    void packRows(ExpertProduct product, Tile task, int k, int terms, Scratch scratch) {
         scratch.rowsOffset = 0;
-        if (product.form() == Product.Form.COLUMNS) {
+        if (product.form() == ExpertProduct.Form.COLUMNS) {
             scratch.interleaved(Math.ceilDiv(task.rows, kernels.interleavedRows()) * terms);
             product.packRows(task.group, task.row, task.rows, k, terms, scratch);
             return;
@@ -178,10 +188,10 @@ final class ProductRunner {
     }
 
     /** Multiplies all packed terms with one panel. Panels come from memory: while a slab of one is multiplied, the next slab is fetched. */
-    private void multiply(Product product, int rows, int terms, Storage c, int cOffset, Scratch scratch) {
+    private void multiply(ExpertProduct product, int rows, int terms, Storage c, int cOffset, Scratch scratch) {
         Storage panels = scratch.panels;
         int offset = scratch.panelOffset;
-        if (product.form() == Product.Form.COLUMNS) {
+        if (product.form() == ExpertProduct.Form.COLUMNS) {
             kernels.multiplyColumns(rows, terms, scratch.rowsStorage(), 0, panels, offset, c, cOffset);
             return;
         }
@@ -268,7 +278,7 @@ final class ProductRunner {
      * The same with the sides exchanged: weights are the left operand, as they lie in memory, and the rows of the product are columns of panels. A result is
      * transposed once it is finished.
      */
-    private void computeTransposed(Product product, Tile task, Scratch scratch) {
+    private void computeTransposed(ExpertProduct product, Tile task, Scratch scratch) {
         int depth = product.depth(task.group);
         int columns = Math.ceilDiv(task.rows, TileKernels.PANEL); // panels of rows
         int tileSize = columns * TileKernels.PANEL * TileKernels.PANEL;
@@ -299,7 +309,7 @@ final class ProductRunner {
     }
 
     /** Packs rows as panels [k][PANEL]; what is missing in the last one is zero. */
-    private void packTransposed(Product product, Tile task, int k, int terms, Scratch scratch) {
+    private void packTransposed(ExpertProduct product, Tile task, int k, int terms, Scratch scratch) {
         int block = TileKernels.BLOCK;
         int panelSize = terms * TileKernels.PANEL;
         scratch.packPanels(Math.ceilDiv(task.rows, TileKernels.PANEL), terms);
@@ -334,7 +344,7 @@ final class ProductRunner {
      * through the cache before they are read.
      */
     private void multiplyTransposed(
-            Product product, Tile task, int panel, int k, int terms, int tile, Scratch scratch) {
+            ExpertProduct product, Tile task, int panel, int k, int terms, int tile, Scratch scratch) {
         int height = product.prepareTile(task.group, panel, k, terms, scratch);
         int columns = Math.ceilDiv(task.rows, TileKernels.PANEL);
         int groups = Math.ceilDiv(height, kernels.interleavedRows());

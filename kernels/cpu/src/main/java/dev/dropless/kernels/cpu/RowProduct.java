@@ -10,7 +10,7 @@ import org.jspecify.annotations.Nullable;
  * Rows of every expert times that expert's weights, or times their transpose: the groups are the experts. Holds the operands of one call at a time and is used
  * again, so that a call allocates nothing.
  */
-abstract class RowProduct extends Product implements Pool.Reusable {
+abstract class RowProduct extends ExpertProduct implements Pool.Reusable {
 
     final TileKernels kernels;
     private final boolean transposed;

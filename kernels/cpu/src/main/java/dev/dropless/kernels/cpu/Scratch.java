@@ -193,6 +193,7 @@ final class Scratch implements Pool.Reusable {
     public void clear() {
         panels = NONE;
         ahead.clear();
+        feed.clear();
         gradient.dots = NONE;
         call.clear();
     }

@@ -12,14 +12,15 @@ final class TaskPair {
 
     static boolean isUseful(TileKernels kernels, Product product) {
         return kernels.fetchesAnything()
-                && product.streams()
+                && product instanceof ExpertProduct own
+                && own.streams()
                 && product.groups() > 0
                 && product.depth(0) > 0
                 && product.depth(0) <= ProductRunner.TERMS;
     }
 
     /** Computes the tiles that two scratches describe; they have the same number of panels, and {@code few} has no more rows. */
-    static void compute(ProductRunner runner, Product product, Scratch many, Scratch few) {
+    static void compute(ProductRunner runner, ExpertProduct product, Scratch many, Scratch few) {
         int terms = product.depth(many.tile.group);
         prepare(runner, product, terms, many);
         prepare(runner, product, terms, few);
@@ -35,7 +36,7 @@ final class TaskPair {
         }
     }
 
-    private static void prepare(ProductRunner runner, Product product, int terms, Scratch scratch) {
+    private static void prepare(ProductRunner runner, ExpertProduct product, int terms, Scratch scratch) {
         Tile task = scratch.tile;
         scratch.results(task.rows * TileKernels.PANEL);
         runner.packRows(product, task, 0, terms, scratch);

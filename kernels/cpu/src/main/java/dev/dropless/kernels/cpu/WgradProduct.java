@@ -9,7 +9,15 @@ import org.jspecify.annotations.Nullable;
  * Weight gradients: dW_e += (scaled rows of inputs)^T (scaled rows of output gradients), where k runs over the rows of an expert. Experts without rows are
  * not touched.
  */
-final class WgradProduct extends Product implements Pool.Reusable {
+final class WgradProduct extends ExpertProduct implements Pool.Reusable {
+
+    /** Elements of the panels packed at a time: several, so that rows of the right operand are read in long pieces. */
+    private static final int PACKED_ELEMENTS = 1 << 17;
+
+    /** Panels packed at a time. */
+    private static int panelGroup(int depth) {
+        return Math.clamp(PACKED_ELEMENTS / (depth * TileKernels.PANEL), 1, 16);
+    }
 
     private final TileKernels kernels;
     private final ExpertRows inputs = new ExpertRows();

@@ -13,7 +13,7 @@ class WorkListTest {
     private static final int DEPTH = 2048;
 
     /** Sizes alone. */
-    private static final class Sizes extends Product {
+    private static final class Sizes extends ExpertProduct {
         private final int[] rows;
 
         Sizes(int... rows) {
